@@ -1,0 +1,252 @@
+"""The words that a scripted exchange is written in.
+
+A `Row` is one conversation with a server: what is sent on which connection, and the exact bytes
+that must come back. A row is data: written once, run against every server. A connection that a
+row uses without opening it is opened by the runner with a plain HELLO, and ended with END.
+"""
+
+from dataclasses import dataclass
+
+from tests.conformance._marks import nominal_length
+
+__all__ = [
+    "CREATED",
+    "GREETING",
+    "NIL",
+    "OK",
+    "Crowd",
+    "Dial",
+    "Exchange",
+    "HalfClose",
+    "HangUp",
+    "Row",
+    "Silence",
+    "Step",
+    "Stop",
+    "Wait",
+    "ask",
+    "bulk",
+    "dial",
+    "error",
+    "fetched",
+    "greeted",
+    "job",
+    "login",
+    "raw",
+    "read",
+    "row",
+    "send",
+]
+
+OK = b"+OK\r\n"
+NIL = b"$-1\r\n"
+GREETING = b'+HI {"v":2}\r\n'
+CREATED = b'"created_at":"@now","enqueued_at":"@now"'
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a connection and read its greeting."""
+
+    on: str
+    greeting: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send bytes, then read exactly these replies, and the end of the stream if `closes`.
+
+    The first reply must not be there before `after` seconds, and all within `within` seconds.
+    """
+
+    on: str
+    sent: bytes
+    replies: tuple[bytes, ...]
+    closes: bool = False
+    after: float = 0.0
+    within: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing arrives on this connection for so many seconds."""
+
+    on: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """Say that nothing more will be sent, and go on reading."""
+
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the connection without END."""
+
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let the server's clock reach so many seconds after the row began."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Open connections that say HELLO, until the server refuses one for its limit of `size`."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask the server to stop, as its operator would."""
+
+
+Step = Dial | Exchange | Silence | HalfClose | HangUp | Wait | Crowd | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One scripted exchange, the section of the wire notes that it proves, and how it may run.
+
+    A `slow` row waits for seconds; it touches nothing but its own names and runs beside others. A
+    `clean` row needs an empty server. A `timer` row waits for the server's clock. `password` and
+    `private` rows need a server with a password, or one of their own to stop.
+    """
+
+    section: str
+    name: str
+    steps: tuple[Step, ...]
+    slow: bool = False
+    clean: bool = False
+    timer: bool = False
+    password: bool = False
+    private: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"{self.section}-{self.name}".replace(" ", "-")
+
+
+def row(
+    section: str,
+    name: str,
+    *steps: Step,
+    slow: bool = False,
+    clean: bool = False,
+    timer: bool = False,
+    password: bool = False,
+    private: bool = False,
+) -> Row:
+    return Row(section, name, steps, slow, clean, timer, password, private)
+
+
+def dial(on: str = "a", greeting: bytes = GREETING) -> Dial:
+    return Dial(on, greeting)
+
+
+def ask(
+    line: bytes,
+    *replies: bytes,
+    on: str = "a",
+    closes: bool = False,
+    after: float = 0.0,
+    within: float = 6.0,
+) -> Exchange:
+    """Send one line, ended by CRLF."""
+    return Exchange(on, line + b"\r\n", replies, closes, after, within)
+
+
+def raw(
+    data: bytes,
+    *replies: bytes,
+    on: str = "a",
+    closes: bool = False,
+    after: float = 0.0,
+    within: float = 6.0,
+) -> Exchange:
+    """Send bytes as they are."""
+    return Exchange(on, data, replies, closes, after, within)
+
+
+def send(line: bytes, on: str = "a") -> Exchange:
+    """Send one line, ended by CRLF, whose reply is read later."""
+    return Exchange(on, line + b"\r\n", ())
+
+
+def read(
+    *replies: bytes,
+    on: str = "a",
+    closes: bool = False,
+    after: float = 0.0,
+    within: float = 6.0,
+) -> Exchange:
+    return Exchange(on, b"", replies, closes, after, within)
+
+
+def login(hello: bytes, on: str = "a") -> tuple[Dial, Exchange]:
+    """Open a connection with a HELLO of our own, which is accepted."""
+    return dial(on), ask(b"HELLO " + hello, OK, on=on)
+
+
+def greeted(section: str, name: str, line: bytes, *replies: bytes, closes: bool = False) -> Row:
+    """Write a row of one line in place of the HELLO."""
+    return row(section, name, dial(), raw(line, *replies, closes=closes))
+
+
+def bulk(body: bytes) -> bytes:
+    """Write `body` as a bulk string; its length is that with full timestamps."""
+    return b"$%d\r\n%b\r\n" % (nominal_length(body), body)
+
+
+def error(text: bytes) -> bytes:
+    """Write `text` as an error line of the code ERR."""
+    return b"-ERR %b\r\n" % text
+
+
+def job(
+    more: bytes = b"",
+    *,
+    jid: bytes = b"@j1",
+    jobtype: bytes = b"t",
+    queue: bytes = b"@q1",
+    args: bytes = b"[]",
+    retry: bytes = b"25",
+) -> bytes:
+    """Write the JSON of a job that the server accepts; `more` is appended to its members."""
+    more = b"," + more if more else b""
+    return b'{"jid":"%b","jobtype":"%b","queue":"%b","args":%b,"retry":%b%b}' % (
+        jid,
+        jobtype,
+        queue,
+        args,
+        retry,
+        more,
+    )
+
+
+def fetched(
+    head: bytes = b"",
+    tail: bytes = b"",
+    *,
+    jid: bytes = b"@j1",
+    jobtype: bytes = b"t",
+    queue: bytes = b"@q1",
+    args: bytes = b"[]",
+    retry: bytes = b"25",
+    times: bytes = CREATED,
+) -> bytes:
+    """Write the reply to a FETCH of such a job, its members in the server's order.
+
+    `head` is what stands behind `retry` (failure, custom), `tail` what stands behind `args`.
+    """
+    head = head + b"," if head else b""
+    tail = b"," + tail if tail else b""
+    body = b'{"retry":%b,%b"jid":"%b","queue":"%b","jobtype":"%b",%b,"args":%b%b}'
+    return bulk(body % (retry, head, jid, queue, jobtype, times, args, tail))

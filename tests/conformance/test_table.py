@@ -1,0 +1,58 @@
+"""The table itself, without a server: complete, well-formed, and safe to run."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.conformance._marks import nominal_length
+from tests.conformance._script import Dial, Exchange, Row
+from tests.conformance._sections import SECTIONS
+from tests.conformance._table import TABLE
+
+BULK = re.compile(rb"\$(\d+)\r\n(.*)\r\n", re.DOTALL)
+LINE = re.compile(rb"[+-](?:(?!\r\n).)*\r\n", re.DOTALL)
+
+
+def exchanges(row: Row) -> list[Exchange]:
+    return [step for step in row.steps if isinstance(step, Exchange)]
+
+
+def templates(row: Row) -> list[bytes]:
+    replies = [reply for step in exchanges(row) for reply in step.replies]
+    return replies + [step.greeting for step in row.steps if isinstance(step, Dial)]
+
+
+def test_names_the_sections_that_no_row_covers() -> None:
+    covered = {row.section for row in TABLE}
+    set_aside = {number for number, section in SECTIONS.items() if section.aside}
+    assert SECTIONS.keys() - covered == set_aside
+
+
+def test_no_row_proves_a_section_that_does_not_exist() -> None:
+    assert {row.section for row in TABLE} <= SECTIONS.keys()
+
+
+def test_every_row_has_a_name_of_its_own() -> None:
+    assert [name for name, times in Counter(row.id for row in TABLE).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_expects_something(row: Row) -> None:
+    assert any(step.replies or step.closes for step in exchanges(row))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_expects_whole_replies(row: Row) -> None:
+    for reply in templates(row):
+        if bulk := BULK.fullmatch(reply):
+            assert int(bulk[1]) == nominal_length(bulk[2]), reply
+        else:
+            assert reply == b"$-1\r\n" or LINE.fullmatch(reply), reply
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.slow or row.timer], ids=lambda r: r.id)
+def test_what_runs_beside_others_touches_its_own_names_only(row: Row) -> None:
+    """INFO, QUEUE and FLUSH beside new queue names kill the real server; PUSH swaps retries."""
+    sent = b"".join(step.sent for step in exchanges(row))
+    assert not re.search(rb"(?:^|\n)(?:INFO|QUEUE|FLUSH|PUSH )", sent)
