@@ -1,0 +1,27 @@
+"""The values that travel: jobs and what the server says about them and about itself.
+
+`Job` is strict: what programs build arrives as it was. `Envelope` is tolerant: what the server
+sends is taken as it comes, and `Envelope.job` makes the `Job` of it that a handler gets.
+"""
+
+from faktory_async.model._builder import JobBuilder
+from faktory_async.model._envelope import Envelope
+from faktory_async.model._failure import Failure
+from faktory_async.model._info import ServerDetails, ServerInfo, SetSizes, TaskInfo
+from faktory_async.model._job import Job, new_jid
+from faktory_async.model._world import World, use_world, world
+
+__all__ = [
+    "Envelope",
+    "Failure",
+    "Job",
+    "JobBuilder",
+    "ServerDetails",
+    "ServerInfo",
+    "SetSizes",
+    "TaskInfo",
+    "World",
+    "new_jid",
+    "use_world",
+    "world",
+]

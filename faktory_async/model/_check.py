@@ -1,0 +1,298 @@
+"""What a job must be, so that the server stores exactly what was said.
+
+The encoder is no judge of that: it takes dates, UUIDs, sets, NaN, bytes and integer keys and turns
+them silently into something else, and its bytes do not show it. So values are judged here, by
+their exact types, before they are encoded.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from types import NoneType
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from faktory_async.errors import InvalidJobError
+
+MAX_NESTING: Final = 500
+"""The deepest nesting that is sent; `args` and `custom` themselves are the first level."""
+
+MAX_INT: Final = 2**53
+"""The server keeps numbers as 64-bit floats: integers beyond ±2^53 would be altered."""
+
+MIN_JID_LENGTH: Final = 8
+MIN_RESERVE_FOR: Final = 60
+MAX_RESERVE_FOR: Final = 86_400
+
+_ALWAYS_FINE: Final = frozenset({bool, NoneType})
+_QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]+")
+# The server stores these escaped, so that its own filters would not find the job by its jid.
+_ESCAPED_BY_SERVER: Final = frozenset('"\\<>&')
+_PLAIN_JID: Final = re.compile(r"[!#-%'-;=?-\[\]-~]{8,}")
+# Other, surrogate and separator categories; not "unassigned", which depends on Python's version.
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+_SHOWN_KEY_LENGTH: Final = 60
+_INSTEAD: Final = {
+    "datetime": "value.isoformat()",
+    "date": "value.isoformat()",
+    "time": "value.isoformat()",
+    "timedelta": "value.total_seconds()",
+    "UUID": "str(value)",
+    "Decimal": "str(value) or float(value)",
+    "bytes": "base64 text",
+    "bytearray": "base64 text",
+    "memoryview": "base64 text",
+    "set": "sorted(value)",
+    "frozenset": "sorted(value)",
+    "tuple": "list(value)",
+}
+
+# The holder's own place (None for the field itself), the key in it, the container.
+_Place: TypeAlias = "tuple[_Place | None, str | int, Any]"
+
+
+# -- args and custom ------------------------------------------------------------------------------
+
+
+def as_args(value: Any) -> list[Any]:
+    """Return the arguments as a list of its own, checked.
+
+    Raises:
+        InvalidJobError: for anything but a sequence of JSON values that arrive as they are.
+    """
+    if type(value) is not list and (
+        not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview)
+    ):
+        raise InvalidJobError(
+            f"must be a sequence of JSON values such as [1, 2], not {_name(value)}", path="args"
+        )
+    args: list[Any] = list(value)
+    check_json(args, "args")
+    return args
+
+
+def as_custom(value: Any) -> dict[str, Any]:
+    """Return the custom data as a dict of its own, checked.
+
+    Raises:
+        InvalidJobError: for anything but a mapping of text to JSON values that arrive as they are.
+    """
+    if type(value) is not dict and not isinstance(value, Mapping):
+        raise InvalidJobError(f"must be a mapping, not {_name(value)}", path="custom")
+    custom: dict[str, Any] = dict(value)
+    if custom:
+        check_json(custom, "custom")
+    return custom
+
+
+def check_json(root: list[Any] | dict[str, Any], field: str) -> None:
+    """Check that everything in a container is JSON that arrives at the other end as it is.
+
+    Raises:
+        InvalidJobError: naming the path of the first value that would not, nearest to the root.
+    """
+    level: Iterable[_Place] = ((None, field, root),)
+    for _ in range(MAX_NESTING):
+        # By identity: a container that holds itself twice must not double the work per level.
+        deeper: dict[int, _Place] = {}
+        for place in level:
+            _check_items(place, deeper)
+        if not deeper:
+            return
+        level = deeper.values()
+    raise InvalidJobError(f"is nested more than {MAX_NESTING} deep, or holds itself", path=field)
+
+
+def _check_items(place: _Place, deeper: dict[int, _Place]) -> None:
+    """Check the values in one container; add the containers among them to `deeper`."""
+    for key, value in _items(place):
+        kind = type(value)
+        if kind is str and value.isascii():
+            continue
+        if kind is int and -MAX_INT <= value <= MAX_INT:
+            continue
+        if kind is list or kind is dict:
+            deeper[id(value)] = (place, key, value)
+        elif kind not in _ALWAYS_FINE:
+            _check_scalar(value, place, key)
+
+
+def _items(place: _Place) -> Iterable[tuple[str | int, Any]]:
+    container: Any = place[2]
+    if type(container) is list:
+        elements: list[Any] = container
+        return enumerate(elements)
+    for key in container:
+        if type(key) is not str:
+            raise InvalidJobError(
+                f"has a key of type {type(key).__name__}; JSON has only text as keys",
+                path=_path(place),
+            )
+        if not is_encodable(key):
+            raise InvalidJobError("has a key with a lone surrogate", path=_path(place))
+    items: Iterable[tuple[str, Any]] = container.items()
+    return items
+
+
+def _check_scalar(value: Any, holder: _Place, key: str | int) -> None:
+    complaint = _complaint(value)
+    if complaint:
+        raise InvalidJobError(complaint, path=_path((holder, key, value)))
+
+
+def _complaint(value: Any) -> str:
+    """Say why a value that is no container cannot be sent; "" when it can."""
+    kind: type[Any] = type(value)
+    if kind is str:
+        return "" if is_encodable(value) else "is text with a lone surrogate, not valid Unicode"
+    if kind is float:
+        return "" if isfinite(value) else "is not finite; JSON has no NaN and no infinities"
+    if kind is int:
+        return "is an integer beyond ±2^53, which the server would alter; send it as text"
+    instead = _INSTEAD.get(kind.__name__)
+    hint = f"; write {instead}" if instead else ""
+    return f"is of type {kind.__name__}, which JSON does not have{hint}"
+
+
+def _path(place: _Place) -> str:
+    steps: list[str] = []
+    here: _Place | None = place
+    while here is not None:
+        holder, key, _ = here
+        steps.append(str(key) if holder is None else f"[{_shown(key)}]")
+        here = holder
+    return "".join(reversed(steps))
+
+
+def _shown(key: str | int) -> str:
+    if isinstance(key, int):
+        return str(key)
+    short = key if len(key) <= _SHOWN_KEY_LENGTH else f"{key[:_SHOWN_KEY_LENGTH]}…"
+    return msgspec.json.encode(short).decode()
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text is valid Unicode: it holds no lone surrogate."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# -- the other fields -----------------------------------------------------------------------------
+
+
+def check_jobtype(value: str) -> None:
+    """Check that a jobtype is text and not empty.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    check_text(value, "jobtype")
+    if not value:
+        raise InvalidJobError("is empty", path="jobtype")
+
+
+def check_queue(value: str) -> None:
+    """Check the name of a queue: letters, digits, dot, underscore and hyphen of ASCII.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    if type(value) is not str or not _QUEUE.fullmatch(value):
+        check_text(value, "queue")
+        raise InvalidJobError("must consist of a-z, A-Z, 0-9, '.', '_' and '-'", path="queue")
+
+
+def check_jid(value: str) -> None:
+    """Check that a jid has at least 8 characters and none that gets in the way.
+
+    Refused are control characters, spaces of all kinds, and the characters that the server stores
+    escaped, since it could not find the job by its jid again: `"`, backslash, `<`, `>`, `&`.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    if type(value) is str and _PLAIN_JID.fullmatch(value):
+        return
+    check_text(value, "jid")
+    if len(value) < MIN_JID_LENGTH:
+        raise InvalidJobError(f"must have at least {MIN_JID_LENGTH} characters", path="jid")
+    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
+        raise InvalidJobError("must not have control characters or spaces", path="jid")
+    if not _ESCAPED_BY_SERVER.isdisjoint(value):
+        raise InvalidJobError('must not have any of " \\ < > &', path="jid")
+
+
+def check_int(value: int, field: str, low: int, high: int = MAX_INT) -> None:
+    """Check that a value is an integer, not a bool, from `low` to `high`, both included.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    if type(value) is not int:
+        raise InvalidJobError(f"must be an int, not {_name(value)}", path=field)
+    if not low <= value <= high:
+        limits = f"at least {low}" if value < low else f"at most {high}"
+        raise InvalidJobError(f"must be {limits}", path=field)
+
+
+def as_seconds(value: int | timedelta | None) -> int | None:
+    """Return a reservation's length in seconds.
+
+    Raises:
+        InvalidJobError: unless it is None or from 60 seconds to a day, in whole seconds.
+    """
+    if isinstance(value, timedelta):
+        if value.microseconds:
+            raise InvalidJobError("must be a whole number of seconds", path="reserve_for")
+        value = value.days * 86_400 + value.seconds
+    if value is not None:
+        check_int(value, "reserve_for", MIN_RESERVE_FOR, MAX_RESERVE_FOR)
+    return value
+
+
+def as_utc(value: Any, field: str) -> datetime | None:
+    """Return the same moment in UTC, as a plain `datetime`.
+
+    Raises:
+        InvalidJobError: for a naive one, and where UTC cannot express it.
+    """
+    if value is None or (type(value) is datetime and value.tzinfo is UTC):
+        return value
+    if not isinstance(value, datetime):
+        raise InvalidJobError(f"must be an aware datetime, not {_name(value)}", path=field)
+    if value.utcoffset() is None:
+        raise InvalidJobError(
+            "is a naive datetime, which names no moment; write datetime.now(UTC) instead of"
+            " datetime.now(), or value.astimezone(UTC) if it is in local time",
+            path=field,
+        )
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidJobError("is out of range in UTC", path=field) from None
+    # A subclass may encode itself in its own way.
+    return datetime.combine(moment.date(), moment.time(), UTC)
+
+
+def check_text(value: Any, field: str) -> None:
+    """Check that a value is text that can be sent.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    if type(value) is not str:
+        raise InvalidJobError(f"must be a str, not {_name(value)}", path=field)
+    if not is_encodable(value):
+        raise InvalidJobError("is text with a lone surrogate, not valid Unicode", path=field)
+
+
+def _name(value: Any) -> str:
+    return "None" if value is None else type(value).__name__

@@ -1,0 +1,231 @@
+"""A fetched job as the server sent it: every field optional, hardly typed, the bytes kept."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from faktory_async.errors import InvalidJobError
+from faktory_async.model._check import MAX_INT
+from faktory_async.model._document import UNREADABLE
+from faktory_async.model._failure import Failure
+from faktory_async.model._job import (
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    DEFAULT_RETRY,
+    Job,
+    unchecked_job,
+)
+from faktory_async.model._salvage import salvage_jid
+from faktory_async.model._times import read_time
+
+
+class _Fields(Struct, frozen=True):
+    """What a job document may have; what is in it is judged field by field, later."""
+
+    jid: Any = None
+    jobtype: Any = None
+    queue: Any = None
+    created_at: Any = None
+    enqueued_at: Any = None
+    at: Any = None
+    reserve_for: Any = None
+    retry: Any = None
+    priority: Any = None
+    backtrace: Any = None
+    args: Raw = Raw(b"[]")
+    custom: Raw = Raw(b"{}")
+    failure: Raw = Raw(b"null")
+
+
+_NO_FIELDS: Final = _Fields()
+
+
+class Envelope(Struct, frozen=True):
+    """A job on its way from the server to a handler.
+
+    It takes whatever a server may send, including what other clients have put there: a missing
+    field has its default, one of a wrong type too. Only `job()` asks for more.
+
+    Attributes:
+        raw: The exact bytes, for whoever pushes the job again.
+        jid: The id; "" where there is none.
+        problem: Why the bytes are no job; "" when they are one.
+    """
+
+    raw: bytes
+    jid: str
+    problem: str
+    _fields: _Fields
+
+    @staticmethod
+    def decode(data: bytes) -> "Envelope":
+        """Take the reply of a FETCH apart, as far as it can be.
+
+        Bytes that are no job, but tell their jid, make an envelope too, so that the job can be
+        reported as failed; its `job()` raises.
+
+        Raises:
+            InvalidJobError: for bytes that are no job and have no jid that could be read.
+        """
+        try:
+            fields = _decode_fields(data)
+        except UNREADABLE as error:
+            problem = f"the fetched job cannot be decoded: {error}"
+        else:
+            return Envelope(data, _text(fields.jid), "", fields)
+        jid = salvage_jid(data)
+        if not jid:
+            raise InvalidJobError(problem)
+        return Envelope(data, jid, problem, _NO_FIELDS)
+
+    def __repr__(self) -> str:
+        return f"Envelope(jid={self.jid!r}, <{len(self.raw)} bytes>)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what may be shown: nothing of the job's contents."""
+        return [("jid", self.jid), ("bytes", len(self.raw))]
+
+    @property
+    def jobtype(self) -> str:
+        """The jobtype; "" where there is none."""
+        return _text(self._fields.jobtype)
+
+    @property
+    def queue(self) -> str:
+        """The queue; `default` where none is named."""
+        return _text(self._fields.queue) or DEFAULT_QUEUE
+
+    @property
+    def created_at(self) -> str | None:
+        """When the job was made: the text as it came, None where there is none."""
+        return _text(self._fields.created_at) or None
+
+    @property
+    def enqueued_at(self) -> str | None:
+        """When the server enqueued it: the text as it came, None where there is none."""
+        return _text(self._fields.enqueued_at) or None
+
+    @property
+    def at(self) -> str | None:
+        """When it was to run: the text as it came, None where there is none."""
+        return _text(self._fields.at) or None
+
+    @property
+    def args(self) -> Raw:
+        """The arguments, not decoded; those of a job that cannot be decoded are empty."""
+        return self._fields.args
+
+    def job(self) -> Job:
+        """Return the job for a handler: tolerant, and so not all that `Job(...)` would take.
+
+        An unreadable time is None; nanoseconds are cut to microseconds, other zones turned into
+        UTC. Integers beyond ±2^53 are floats, since the server has rounded them already. A missing
+        `reserve_for` is None (the server then reserves for 1,800 s), one below 60 is as it came
+        (the server then reserves for 60 s). What has a wrong type counts as missing, but not
+        arguments: without them a handler would run with others than were meant.
+
+        Raises:
+            InvalidJobError: when the bytes are no job, or their args are no array.
+        """
+        if self.problem:
+            raise InvalidJobError(self.problem)
+        fields = self._fields
+        return unchecked_job(
+            {
+                "jobtype": _text(fields.jobtype),
+                "args": _args(fields.args),
+                "jid": self.jid,
+                "queue": self.queue,
+                "created_at": read_time(fields.created_at),
+                "enqueued_at": read_time(fields.enqueued_at),
+                "at": read_time(fields.at),
+                "reserve_for": _int(fields.reserve_for, None),
+                "retry": _int(fields.retry, DEFAULT_RETRY),
+                "priority": _int(fields.priority, DEFAULT_PRIORITY),
+                "backtrace": _int(fields.backtrace, 0),
+                "custom": _custom(fields.custom),
+                "failure": _failure(fields.failure),
+            }
+        )
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else ""
+
+
+def _int(value: Any, default: Any) -> Any:
+    return value if type(value) is int and -MAX_INT <= value <= MAX_INT else default
+
+
+def _args(raw: Raw) -> list[Any]:
+    value = _contents(raw, "args")
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise InvalidJobError("the fetched job's arguments are no array", path="args")
+    args: list[Any] = value
+    return args
+
+
+def _custom(raw: Raw) -> dict[str, Any]:
+    value = _contents(raw, "custom")
+    custom: dict[str, Any] = value if type(value) is dict else {}
+    return custom
+
+
+def _failure(raw: Raw) -> Failure | None:
+    value = _contents(raw, "failure")
+    if type(value) is not dict:
+        return None
+    members: dict[str, Any] = value
+    return Failure(
+        retry_count=_int(members.get("retry_count"), None),
+        remaining=_int(members.get("remaining"), None),
+        failed_at=read_time(members.get("failed_at")),
+        next_at=read_time(members.get("next_at")),
+        message=_text(members.get("message")) or None,
+        errtype=_text(members.get("errtype")) or None,
+        backtrace=_lines(members.get("backtrace")),
+    )
+
+
+def _lines(value: Any) -> tuple[str, ...] | None:
+    if type(value) is not list:
+        return None
+    lines: list[Any] = value
+    return tuple(map(_text, lines))
+
+
+def _contents(raw: Raw, field: str) -> Any:
+    try:
+        value: Any = _decode_any(raw)
+        if type(value) in _CONTAINERS and _LONG_NUMBER.search(raw):
+            _round_ints(value)
+    except (*UNREADABLE, OverflowError) as error:
+        raise InvalidJobError(f"cannot be decoded: {error}", path=field) from None
+    return value
+
+
+def _round_ints(root: Any) -> None:
+    """Turn integers beyond ±2^53 into floats, in place."""
+    containers: list[Any] = [root]
+    while containers:
+        container: Any = containers.pop()
+        items: Iterable[tuple[Any, Any]] = (
+            container.items() if type(container) is dict else enumerate(container)
+        )
+        for key, value in items:
+            if type(value) is int and not -MAX_INT <= value <= MAX_INT:
+                container[key] = float(value)
+            elif type(value) in _CONTAINERS:
+                containers.append(value)
+
+
+_CONTAINERS: Final = frozenset({list, dict})
+# 2^53 has 16 digits: what holds no run of as many needs no second look.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{16}")
+_decode_any: Final = msgspec.json.Decoder().decode
+_decode_fields: Final = msgspec.json.Decoder(_Fields).decode
