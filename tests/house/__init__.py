@@ -1,0 +1,1 @@
+"""Rules of the house: what reviews would otherwise have to look for again and again."""
