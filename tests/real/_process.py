@@ -234,12 +234,12 @@ class RealServer:
     def _greets(self) -> bool:
         with socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT) as plain:
             if self._tls is None:
-                return plain.recv(64).startswith(b"+HI")
+                return _reads_greeting(plain)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             with context.wrap_socket(plain) as wrapped:
-                return wrapped.recv(64).startswith(b"+HI")
+                return _reads_greeting(wrapped)
 
     # -- the server's redis -----------------------------------------------------------------
 
@@ -308,6 +308,11 @@ def _free_port() -> int:
             except OSError:
                 continue
         return port
+
+
+def _reads_greeting(connection: socket.socket) -> bool:
+    with connection.makefile("rb") as lines:
+        return lines.readline().startswith(b"+HI ")
 
 
 def _end_by_force(process: subprocess.Popen[bytes]) -> None:
