@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from types import NoneType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 
 from faktory_async.errors import InvalidJobError
+from faktory_async.model._kinds import is_dict, is_list
 
 MAX_NESTING: Final = 500
 """The deepest nesting that is sent; `args` and `custom` themselves are the first level."""
@@ -27,7 +27,6 @@ MIN_JID_LENGTH: Final = 8
 MIN_RESERVE_FOR: Final = 60
 MAX_RESERVE_FOR: Final = 86_400
 
-_ALWAYS_FINE: Final = frozenset({bool, NoneType})
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]+")
 # The server stores these escaped, so that its own filters would not find the job by its jid.
 _ESCAPED_BY_SERVER: Final = frozenset('"\\<>&')
@@ -51,7 +50,7 @@ _INSTEAD: Final = {
 }
 
 # The holder's own place (None for the field itself), the key in it, the container.
-_Place: TypeAlias = "tuple[_Place | None, str | int, Any]"
+_Place: TypeAlias = "tuple[_Place | None, str | int, list[Any] | dict[Any, Any]]"
 
 
 # -- args and custom ------------------------------------------------------------------------------
@@ -63,13 +62,11 @@ def as_args(value: Any) -> list[Any]:
     Raises:
         InvalidJobError: for anything but a sequence of JSON values that arrive as they are.
     """
-    if type(value) is not list and (
-        not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview)
-    ):
+    if not is_list(value) and not _is_sequence(value):
         raise InvalidJobError(
             f"must be a sequence of JSON values such as [1, 2], not {_name(value)}", path="args"
         )
-    args: list[Any] = list(value)
+    args = list(value)
     check_json(args, "args")
     return args
 
@@ -80,12 +77,22 @@ def as_custom(value: Any) -> dict[str, Any]:
     Raises:
         InvalidJobError: for anything but a mapping of text to JSON values that arrive as they are.
     """
-    if type(value) is not dict and not isinstance(value, Mapping):
+    if not is_dict(value) and not _is_mapping(value):
         raise InvalidJobError(f"must be a mapping, not {_name(value)}", path="custom")
-    custom: dict[str, Any] = dict(value)
+    custom = dict(value)
     if custom:
         check_json(custom, "custom")
     return custom
+
+
+def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(
+        value, str | bytes | bytearray | memoryview
+    )
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
 
 
 def check_json(root: list[Any] | dict[str, Any], field: str) -> None:
@@ -109,22 +116,24 @@ def check_json(root: list[Any] | dict[str, Any], field: str) -> None:
 def _check_items(place: _Place, deeper: dict[int, _Place]) -> None:
     """Check the values in one container; add the containers among them to `deeper`."""
     for key, value in _items(place):
-        kind = type(value)
-        if kind is str and value.isascii():
+        if type(value) is str and value.isascii():
             continue
-        if kind is int and -MAX_INT <= value <= MAX_INT:
+        if type(value) is int and -MAX_INT <= value <= MAX_INT:
             continue
-        if kind is list or kind is dict:
+        if _is_container(value):
             deeper[id(value)] = (place, key, value)
-        elif kind not in _ALWAYS_FINE:
+        elif value is not None and type(value) is not bool:
             _check_scalar(value, place, key)
 
 
-def _items(place: _Place) -> Iterable[tuple[str | int, Any]]:
-    container: Any = place[2]
-    if type(container) is list:
-        elements: list[Any] = container
-        return enumerate(elements)
+def _is_container(value: object) -> TypeGuard[list[Any] | dict[Any, Any]]:
+    return type(value) is list or type(value) is dict
+
+
+def _items(place: _Place) -> Iterable[tuple[str | int, object]]:
+    container = place[2]
+    if isinstance(container, list):
+        return enumerate(container)
     for key in container:
         if type(key) is not str:
             raise InvalidJobError(
@@ -133,28 +142,27 @@ def _items(place: _Place) -> Iterable[tuple[str | int, Any]]:
             )
         if not is_encodable(key):
             raise InvalidJobError("has a key with a lone surrogate", path=_path(place))
-    items: Iterable[tuple[str, Any]] = container.items()
-    return items
+    return container.items()
 
 
-def _check_scalar(value: Any, holder: _Place, key: str | int) -> None:
+def _check_scalar(value: object, holder: _Place, key: str | int) -> None:
     complaint = _complaint(value)
     if complaint:
-        raise InvalidJobError(complaint, path=_path((holder, key, value)))
+        raise InvalidJobError(complaint, path=f"{_path(holder)}[{_shown(key)}]")
 
 
-def _complaint(value: Any) -> str:
+def _complaint(value: object) -> str:
     """Say why a value that is no container cannot be sent; "" when it can."""
-    kind: type[Any] = type(value)
-    if kind is str:
+    if type(value) is str:
         return "" if is_encodable(value) else "is text with a lone surrogate, not valid Unicode"
-    if kind is float:
+    if type(value) is float:
         return "" if isfinite(value) else "is not finite; JSON has no NaN and no infinities"
-    if kind is int:
+    if type(value) is int:
         return "is an integer beyond ±2^53, which the server would alter; send it as text"
-    instead = _INSTEAD.get(kind.__name__)
+    name = type(value).__name__
+    instead = _INSTEAD.get(name)
     hint = f"; write {instead}" if instead else ""
-    return f"is of type {kind.__name__}, which JSON does not have{hint}"
+    return f"is of type {name}, which JSON does not have{hint}"
 
 
 def _path(place: _Place) -> str:

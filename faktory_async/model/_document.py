@@ -9,6 +9,7 @@ import msgspec
 
 from faktory_async.errors import InvalidJobError
 from faktory_async.model._failure import Failure
+from faktory_async.model._kinds import is_dict, is_list
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What msgspec raises for bytes that it cannot decode; they have no base of their own."""
@@ -46,10 +47,9 @@ def read_document(data: bytes | str, fields: Collection[str]) -> dict[str, Any]:
 
 
 def _object(value: Any, field: str) -> dict[str, Any]:
-    if type(value) is not dict:
+    if not is_dict(value):
         raise InvalidJobError("must be a JSON object", path=field)
-    members: dict[str, Any] = value
-    return members
+    return value
 
 
 def _check_known(document: dict[str, Any], fields: Collection[str], prefix: str) -> None:
@@ -93,7 +93,6 @@ def _read_failure(value: Any) -> Failure | None:
 def _read_lines(value: Any, field: str) -> tuple[Any, ...] | None:
     if value is None:
         return None
-    if type(value) is not list:
+    if not is_list(value):
         raise InvalidJobError("must be a list of lines", path=field)
-    lines: list[Any] = value
-    return tuple(lines)
+    return tuple(value)

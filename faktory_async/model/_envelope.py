@@ -18,6 +18,7 @@ from faktory_async.model._job import (
     Job,
     unchecked_job,
 )
+from faktory_async.model._kinds import is_dict, is_list
 from faktory_async.model._salvage import salvage_jid
 from faktory_async.model._times import read_time
 
@@ -164,39 +165,33 @@ def _args(raw: Raw) -> list[Any]:
     value = _contents(raw, "args")
     if value is None:
         return []
-    if type(value) is not list:
+    if not is_list(value):
         raise InvalidJobError("the fetched job's arguments are no array", path="args")
-    args: list[Any] = value
-    return args
+    return value
 
 
 def _custom(raw: Raw) -> dict[str, Any]:
     value = _contents(raw, "custom")
-    custom: dict[str, Any] = value if type(value) is dict else {}
-    return custom
+    return value if is_dict(value) else {}
 
 
 def _failure(raw: Raw) -> Failure | None:
     value = _contents(raw, "failure")
-    if type(value) is not dict:
+    if not is_dict(value):
         return None
-    members: dict[str, Any] = value
     return Failure(
-        retry_count=_int(members.get("retry_count"), None),
-        remaining=_int(members.get("remaining"), None),
-        failed_at=read_time(members.get("failed_at")),
-        next_at=read_time(members.get("next_at")),
-        message=_text(members.get("message")) or None,
-        errtype=_text(members.get("errtype")) or None,
-        backtrace=_lines(members.get("backtrace")),
+        retry_count=_int(value.get("retry_count"), None),
+        remaining=_int(value.get("remaining"), None),
+        failed_at=read_time(value.get("failed_at")),
+        next_at=read_time(value.get("next_at")),
+        message=_text(value.get("message")) or None,
+        errtype=_text(value.get("errtype")) or None,
+        backtrace=_lines(value.get("backtrace")),
     )
 
 
 def _lines(value: Any) -> tuple[str, ...] | None:
-    if type(value) is not list:
-        return None
-    lines: list[Any] = value
-    return tuple(map(_text, lines))
+    return tuple(map(_text, value)) if is_list(value) else None
 
 
 def _contents(raw: Raw, field: str) -> Any:
@@ -214,14 +209,15 @@ def _round_ints(root: Any) -> None:
     containers: list[Any] = [root]
     while containers:
         container: Any = containers.pop()
-        items: Iterable[tuple[Any, Any]] = (
-            container.items() if type(container) is dict else enumerate(container)
-        )
-        for key, value in items:
+        for key, value in _items(container):
             if type(value) is int and not -MAX_INT <= value <= MAX_INT:
                 container[key] = float(value)
             elif type(value) in _CONTAINERS:
                 containers.append(value)
+
+
+def _items(container: list[Any] | dict[str, Any]) -> Iterable[tuple[Any, Any]]:
+    return enumerate(container) if isinstance(container, list) else container.items()
 
 
 _CONTAINERS: Final = frozenset({list, dict})
