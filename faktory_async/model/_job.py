@@ -1,7 +1,7 @@
 """The job that programs build and handlers receive."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -211,13 +211,8 @@ class Job(_Positional, frozen=True, kw_only=True):
             InvalidJobError: for a name that no queue can have.
         """
         check_queue(queue)
-        job = copy.copy(self)
-        force_setattr(job, "queue", queue)
-        return job
-
-    def __copy__(self) -> "Job":
         return unchecked_job(
-            _values(self) | {"args": self.args.copy(), "custom": self.custom.copy()}
+            _values(self) | {"queue": queue, "args": self.args.copy(), "custom": self.custom.copy()}
         )
 
     def __hash__(self) -> int:
@@ -290,8 +285,6 @@ def _wire(job: Job) -> _Wire:
 
 
 _BLANK: Final = Job("blank", jid="blank-blank", created_at=None)
-# Past Job.__copy__, and past the checks that come with __init__.
-_copy_struct: Final[Callable[[Job], Job]] = vars(Struct)["__copy__"]
 
 
 def unchecked_job(values: Mapping[str, Any]) -> Job:
@@ -300,7 +293,7 @@ def unchecked_job(values: Mapping[str, Any]) -> Job:
     Args:
         values: A value for every field of `Job` but those that have its default, or None.
     """
-    job = _copy_struct(_BLANK)
+    job = copy.copy(_BLANK)
     for name, value in values.items():
         force_setattr(job, name, value)
     return job
