@@ -95,70 +95,112 @@ def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping)
 
 
-def check_json(root: list[Any] | dict[str, Any], field: str) -> None:
+def check_json(root: list[Any] | dict[Any, Any], field: str) -> None:
     """Check that everything in a container is JSON that arrives at the other end as it is.
 
     Raises:
         InvalidJobError: naming the path of the first value that would not, nearest to the root.
     """
-    level: Iterable[_Place] = ((None, field, root),)
+    # Paths cost more than all the rest, so they are worked out only where one is asked for.
+    if not _is_sound(root):
+        raise _first_fault(root, field)
+
+
+def _is_sound(root: list[Any] | dict[Any, Any]) -> bool:
+    level: Iterable[list[Any] | dict[Any, Any]] = (root,)
     for _ in range(MAX_NESTING):
         # By identity: a container that holds itself twice must not double the work per level.
-        deeper: dict[int, _Place] = {}
-        for place in level:
-            _check_items(place, deeper)
+        deeper: dict[int, list[Any] | dict[Any, Any]] = {}
+        for container in level:
+            if isinstance(container, list):
+                sound = _are_sound(container, deeper)
+            else:
+                sound = _are_sound_keys(container) and _are_sound(container.values(), deeper)
+            if not sound:
+                return False
         if not deeper:
-            return
+            return True
         level = deeper.values()
-    raise InvalidJobError(f"is nested more than {MAX_NESTING} deep, or holds itself", path=field)
+    return False
 
 
-def _check_items(place: _Place, deeper: dict[int, _Place]) -> None:
-    """Check the values in one container; add the containers among them to `deeper`."""
-    for key, value in _items(place):
+def _are_sound_keys(keys: Iterable[object]) -> bool:
+    for key in keys:
+        if type(key) is str and key.isascii():
+            continue
+        if _key_complaint(key):
+            return False
+    return True
+
+
+def _are_sound(values: Iterable[object], deeper: dict[int, list[Any] | dict[Any, Any]]) -> bool:
+    """Whether all scalars among the values are; the containers are added to `deeper`."""
+    for value in values:
+        # The frequent ones at once; `_complaint` judges all kinds.
         if type(value) is str and value.isascii():
             continue
         if type(value) is int and -MAX_INT <= value <= MAX_INT:
             continue
+        if type(value) is bool or value is None:
+            continue
+        if _is_container(value):
+            deeper[id(value)] = value
+        elif _complaint(value):
+            return False
+    return True
+
+
+def _first_fault(root: list[Any] | dict[Any, Any], field: str) -> InvalidJobError:
+    """Return the error for a container that is not sound: breadth first, as that was found."""
+    level: Iterable[_Place] = ((None, field, root),)
+    for _ in range(MAX_NESTING):
+        deeper: dict[int, _Place] = {}
+        for place in level:
+            fault = _fault_in(place, deeper)
+            if fault is not None:
+                return fault
+        level = deeper.values()
+    return InvalidJobError(f"is nested more than {MAX_NESTING} deep, or holds itself", path=field)
+
+
+def _fault_in(place: _Place, deeper: dict[int, _Place]) -> InvalidJobError | None:
+    container = place[2]
+    items: Iterable[tuple[Any, object]] = enumerate(container)
+    if isinstance(container, dict):
+        for complaint in filter(None, map(_key_complaint, container)):
+            return InvalidJobError(complaint, path=_path(place))
+        items = container.items()
+    for key, value in items:
         if _is_container(value):
             deeper[id(value)] = (place, key, value)
-        elif value is not None and type(value) is not bool:
-            _check_scalar(value, place, key)
+        elif complaint := _complaint(value):
+            return InvalidJobError(complaint, path=f"{_path(place)}[{_shown(key)}]")
+    return None
 
 
 def _is_container(value: object) -> TypeGuard[list[Any] | dict[Any, Any]]:
     return type(value) is list or type(value) is dict
 
 
-def _items(place: _Place) -> Iterable[tuple[str | int, object]]:
-    container = place[2]
-    if isinstance(container, list):
-        return enumerate(container)
-    for key in container:
-        if type(key) is not str:
-            raise InvalidJobError(
-                f"has a key of type {type(key).__name__}; JSON has only text as keys",
-                path=_path(place),
-            )
-        if not is_encodable(key):
-            raise InvalidJobError("has a key with a lone surrogate", path=_path(place))
-    return container.items()
-
-
-def _check_scalar(value: object, holder: _Place, key: str | int) -> None:
-    complaint = _complaint(value)
-    if complaint:
-        raise InvalidJobError(complaint, path=f"{_path(holder)}[{_shown(key)}]")
+def _key_complaint(key: object) -> str:
+    """Say why a key of a dict cannot be sent; "" when it can."""
+    if type(key) is not str:
+        return f"has a key of type {type(key).__name__}; JSON has only text as keys"
+    return "" if is_encodable(key) else "has a key with a lone surrogate, not valid Unicode"
 
 
 def _complaint(value: object) -> str:
     """Say why a value that is no container cannot be sent; "" when it can."""
-    if type(value) is str:
-        return "" if is_encodable(value) else "is text with a lone surrogate, not valid Unicode"
+    if type(value) is int:
+        if -MAX_INT <= value <= MAX_INT:
+            return ""
+        return "is an integer beyond ±2^53, which the server would alter; send it as text"
+    if value is None or type(value) is bool:
+        return ""
     if type(value) is float:
         return "" if isfinite(value) else "is not finite; JSON has no NaN and no infinities"
-    if type(value) is int:
-        return "is an integer beyond ±2^53, which the server would alter; send it as text"
+    if type(value) is str:
+        return "" if is_encodable(value) else "is text with a lone surrogate, not valid Unicode"
     name = type(value).__name__
     instead = _INSTEAD.get(name)
     hint = f"; write {instead}" if instead else ""

@@ -23,6 +23,10 @@ from faktory_async.model._salvage import salvage_jid
 from faktory_async.model._times import read_time
 
 
+_NO_ARGS: Final = Raw(b"[]")
+_ABSENT: Final = Raw(b"null")
+
+
 class _Fields(Struct, frozen=True):
     """What a job document may have; what is in it is judged field by field, later."""
 
@@ -36,9 +40,9 @@ class _Fields(Struct, frozen=True):
     retry: Any = None
     priority: Any = None
     backtrace: Any = None
-    args: Raw = Raw(b"[]")
-    custom: Raw = Raw(b"{}")
-    failure: Raw = Raw(b"null")
+    args: Raw = _NO_ARGS
+    custom: Raw = _ABSENT
+    failure: Raw = _ABSENT
 
 
 _NO_FIELDS: Final = _Fields()
@@ -195,6 +199,8 @@ def _lines(value: Any) -> tuple[str, ...] | None:
 
 
 def _contents(raw: Raw, field: str) -> Any:
+    if raw is _ABSENT:
+        return None
     try:
         value: Any = _decode_any(raw)
         if type(value) in _CONTAINERS and _LONG_NUMBER.search(raw):

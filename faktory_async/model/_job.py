@@ -143,8 +143,11 @@ class Job(_Positional, frozen=True, kw_only=True):
         force_setattr(self, "args", as_args(self.args))
         force_setattr(self, "custom", as_custom(self.custom))
         force_setattr(self, "reserve_for", as_seconds(self.reserve_for))
-        for name in _TIMES:
-            force_setattr(self, name, as_utc(getattr(self, name), name))
+        force_setattr(self, "created_at", as_utc(self.created_at, "created_at"))
+        if self.enqueued_at is not None:
+            force_setattr(self, "enqueued_at", as_utc(self.enqueued_at, "enqueued_at"))
+        if self.at is not None:
+            force_setattr(self, "at", as_utc(self.at, "at"))
 
     @staticmethod
     def builder(jobtype: str) -> "JobBuilder":
@@ -239,9 +242,6 @@ class Job(_Positional, frozen=True, kw_only=True):
         if self.at is not None:
             shown.append(("at", self.at))
         return shown
-
-
-_TIMES: Final = ("created_at", "enqueued_at", "at")
 
 
 class _Wire(Struct, omit_defaults=True):
