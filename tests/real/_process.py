@@ -3,11 +3,13 @@
 import errno
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -120,28 +122,22 @@ class RealServer:
         Raises:
             RealServerError: It was not running any more, did not end within 10 s, or ended badly.
         """
-        process, code = self._running(), self._running().poll()
-        self._process = None
-        if code is not None:
-            raise self._error(f"the server had ended by itself with status {code}")
-        self._wake_redis()
-        process.terminate()
-        try:
-            code = process.wait(_STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            _end_by_force(process)
-            raise self._error(f"the server did not end in {_STOP_TIMEOUT} s") from None
-        if code:
-            raise self._error(f"the server ended with status {code}")
-        self._await_redis_end()
+        process = self._running()
+        crashed = process.poll() is not None
+        process.terminate()  # sends nothing where it has ended
+        ended = self._finish(process)
+        if crashed:
+            raise self._error(f"the server had ended by itself with status {process.returncode}")
+        if not ended:
+            raise self._error(f"the server did not end in {_STOP_TIMEOUT} s")
+        if process.returncode:
+            raise self._error(f"the server ended with status {process.returncode}")
 
     def kill(self) -> None:
         """End the server by force (SIGKILL) and wait until it and its redis are gone."""
         process = self._running()
-        self._process = None
-        _end_by_force(process)
-        self._wake_redis()
-        self._await_redis_end()
+        process.kill()
+        self._finish(process)
 
     def restart(self) -> None:
         """Start the server again, with its data and on its ports; stop it first if it runs."""
@@ -194,9 +190,7 @@ class RealServer:
             self._await_greeting(self._process, logged)
             self._redis_pid = self._ask_redis_pid()
         except BaseException:
-            _end_by_force(self._process)
-            self._process = None
-            self._await_redis_end()
+            self.kill()
             raise
 
     def _arguments(self) -> list[str]:
@@ -241,6 +235,22 @@ class RealServer:
             with context.wrap_socket(plain) as wrapped:
                 return _reads_greeting(wrapped)
 
+    # -- ending -----------------------------------------------------------------------------
+
+    def _finish(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait for the end of the server, then of its redis; tell whether no force was needed."""
+        self._process = None
+        self._wake_redis()
+        try:
+            process.wait(_STOP_TIMEOUT)
+            ended = True
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            ended = False
+        self._await_redis_end()
+        return ended
+
     # -- the server's redis -----------------------------------------------------------------
 
     def _ask_redis_pid(self) -> int:
@@ -260,16 +270,18 @@ class RealServer:
             os.kill(self._redis_pid, signal.SIGCONT)
 
     def _await_redis_end(self) -> None:
-        self._redis_pid = None
         if not _becomes_true(self._redis_is_gone, _STOP_TIMEOUT):
             raise self._error(f"the server's redis did not end in {_STOP_TIMEOUT} s")
+        self._redis_pid = None
 
     def _redis_is_gone(self) -> bool:
-        # Its process id would not tell: it is not our child, and may stay a zombie.
+        # The socket, because a server that did not get far leaves us no process id; the process,
+        # because it still writes to its log when the socket is closed.
         with socket.socket(socket.AF_UNIX) as connection:
             connection.setblocking(False)
-            error = connection.connect_ex(self._redis_socket)
-        return error in (errno.ENOENT, errno.ECONNREFUSED)
+            if connection.connect_ex(self._redis_socket) not in (errno.ENOENT, errno.ECONNREFUSED):
+                return False
+        return self._redis_pid is None or _has_ended(self._redis_pid)
 
     # -- what went wrong --------------------------------------------------------------------
 
@@ -315,9 +327,16 @@ def _reads_greeting(connection: socket.socket) -> bool:
         return lines.readline().startswith(b"+HI ")
 
 
-def _end_by_force(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
+def _has_ended(pid: int) -> bool:
+    """Tell whether a process that is not our child is gone, or a zombie that nobody awaits."""
+    try:
+        os.kill(pid, 0)
+        if sys.platform != "linux":
+            return False
+        with open(os.pidfd_open(pid), "rb") as process:  # noqa: PTH123 - no path, a descriptor
+            return bool(select.select([process], [], [], 0)[0])
+    except ProcessLookupError:
+        return True
 
 
 def _becomes_true(condition: Callable[[], bool], timeout: float) -> bool:

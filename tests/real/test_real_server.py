@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from tests.real import RealServer, RealServerError, RealServerFactory
+from tests.real._process import _has_ended
 
 
 def exchange(server: RealServer, *lines: str) -> list[str]:
@@ -81,8 +82,8 @@ def test_a_certificate_is_served(real_server_factory: RealServerFactory) -> None
     assert server.url == f"tcp+tls://127.0.0.1:{server.port}"
 
 
-def test_two_servers_share_nothing(real_server_factory: RealServerFactory) -> None:
-    one, two = real_server_factory(), real_server_factory()
+def test_two_servers_share_nothing(real_server: RealServer, fresh_real_server: RealServer) -> None:
+    one, two = real_server, fresh_real_server
     assert len({one.port, one.web_port, two.port, two.web_port}) == 4
     assert one.redis_pid != two.redis_pid
 
@@ -107,12 +108,15 @@ def test_restart_stops_a_running_server_first(fresh_real_server: RealServer) -> 
     assert exchange(fresh_real_server, 'HELLO {"v":2}')[1] == "+OK\r\n"
 
 
-def test_a_server_whose_redis_was_left_stopped_still_ends(real_server_executable: None) -> None:
+def test_a_server_whose_redis_was_left_stopped_ends_and_leaves_nothing_on_disk(
+    real_server_executable: None,
+) -> None:
     with RealServer() as server:
-        os.kill(server.redis_pid, signal.SIGSTOP)
-        pid = server.redis_pid
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        directory, pid = server._directory, server.redis_pid
+        assert (directory / "db" / "redis.sock").exists()
+        os.kill(pid, signal.SIGSTOP)
+    assert not directory.exists()
+    assert _has_ended(pid)
 
 
 def test_a_crash_is_told_with_the_log_when_the_server_is_stopped(
@@ -133,13 +137,6 @@ def test_a_server_that_cannot_start_is_told_with_its_log(real_server_executable:
     broken = RealServer(tls=(b"no certificate", b"no key"))
     with pytest.raises(RealServerError, match=r"its log:\n.*Faktory"), broken:
         pass
-
-
-def test_nothing_is_left_on_disk(real_server_executable: None) -> None:
-    with RealServer() as server:
-        directory = server._directory
-        assert (directory / "db" / "redis.sock").exists()
-    assert not directory.exists()
 
 
 def test_a_long_temporary_directory_is_not_used(
