@@ -1,0 +1,156 @@
+"""The client's end of one connection, without I/O."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from faktory_async.errors import FaktoryError, ProtocolError
+from faktory_async.protocol._command import Command
+from faktory_async.protocol._commands import Hello
+from faktory_async.protocol._handshake import Greeting, Identity, parse_greeting
+from faktory_async.protocol._refusals import refusal
+from faktory_async.protocol._reply import MAX_BULK, MAX_LINE, ErrorReply, Reply, ReplyReader
+from faktory_async.protocol._state import Event, State, advance
+
+_HANDSHAKE: Final = (State.GREETING, State.GREETED, State.IDENTIFYING)
+_OVER: Final = (State.CLOSED, State.BROKEN)
+
+
+class Ticket:
+    """The replies that commands, sent together, are waiting for.
+
+    Attributes:
+        commands: What was sent, in order.
+        replies: What has arrived so far, in the same order.
+        ends: For each command, how many bytes of the session end with its newline.
+        deadline: When whoever brings the bytes stops waiting, on its own clock.
+        patience: By how many seconds from then every piece of a reply moves the deadline; None
+            where it stands.
+    """
+
+    __slots__ = ("commands", "deadline", "ends", "patience", "replies")
+
+    def __init__(self, commands: Sequence[Command[Any]], ends: list[int]) -> None:
+        self.commands = commands
+        self.ends = ends
+        self.deadline = math.inf
+        self.patience: float | None = None
+        self.replies: list[Reply] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether every reply is there."""
+        return len(self.replies) == len(self.commands)
+
+
+class ClientSession:
+    """Says HELLO, turns commands into bytes and replies into tickets, first in, first out.
+
+    Args:
+        max_line: The longest line accepted, in bytes.
+        max_bulk: The longest bulk accepted, in bytes.
+
+    Attributes:
+        state: Where the session is.
+        greeting: What the server said first, once it is there.
+        written: How many bytes the session has given out.
+    """
+
+    def __init__(self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK) -> None:
+        self.state = State.GREETING
+        self.greeting: Greeting | None = None
+        self.written = 0
+        self._reader = ReplyReader(max_line=max_line, max_bulk=max_bulk)
+        self._hello: Hello | None = None
+        self._tickets: deque[Ticket] = deque()
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def hello(self, identity: Identity, password: str | None) -> bytes:
+        """Return the bytes of HELLO; the state must be GREETED.
+
+        Raises:
+            AuthenticationError: when the server asks for a password and none is given.
+            ProtocolError: when it asks for too many hash iterations.
+        """
+        if self.greeting is None:
+            raise AssertionError("HELLO before the greeting")
+        self._hello = Hello(self.greeting, identity, password)
+        line = self._hello.encode()
+        self._move(Event.HELLO)
+        self.written += len(line)
+        return line
+
+    def send(self, commands: Sequence[Command[Any]]) -> tuple[bytes, Ticket]:
+        """Return the bytes of the commands and the ticket for their replies.
+
+        Commands are encoded before the state changes: one that cannot be encoded leaves no trace.
+        """
+        lines = [command.encode() for command in commands]
+        self._move(Event.COMMAND)
+        ends: list[int] = []
+        for line in lines:
+            self.written += len(line)
+            ends.append(self.written)
+        ticket = Ticket(commands, ends)
+        self._tickets.append(ticket)
+        return (lines[0] if len(lines) == 1 else b"".join(lines)), ticket
+
+    def end(self, line: bytes) -> bytes:
+        """Note that END leaves; the server will close without a reply."""
+        self._move(Event.END)
+        return line
+
+    # -- receiving --------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take in what arrived; b"" is the end of the stream.
+
+        Raises:
+            ProtocolError: for bytes that no Faktory sends; `maybe_executed` is False while the
+                handshake lasts.
+            FaktoryError: the server refused the HELLO or said goodbye with an error.
+        """
+        if not data:
+            self._move(Event.EOF)
+            return
+        try:
+            for reply in self._reader.feed(data):
+                self._arrived(reply)
+        except FaktoryError as error:
+            early = self.state in _HANDSHAKE
+            self._move(Event.REFUSED if self.state is State.IDENTIFYING else Event.FAULT)
+            if early and error.maybe_executed:
+                raise ProtocolError(str(error), maybe_executed=False) from error
+            raise
+
+    def fail(self) -> None:
+        """Give the session up: its replies can no longer be matched to commands."""
+        self._move(Event.FAULT)
+
+    def _arrived(self, reply: Reply) -> None:
+        if self.state is State.BUSY:
+            ticket = self._tickets[0]
+            ticket.replies.append(reply)
+            if ticket.done:
+                self._tickets.popleft()
+            self._move(Event.REPLY if self._tickets else Event.LAST_REPLY)
+        elif self.state is State.GREETING:
+            self.greeting = parse_greeting(reply)
+            self._move(Event.HI)
+        elif self.state is State.IDENTIFYING and self._hello is not None:
+            self._hello.decode(reply)
+            self._move(Event.ACCEPTED)
+        elif self.state not in _OVER:
+            raise _unsolicited(reply)
+
+    def _move(self, event: Event) -> None:
+        self.state = advance(self.state, event)
+
+
+def _unsolicited(reply: Reply) -> FaktoryError:
+    # Past its limit of connections the server accepts the HELLO and then sends one error.
+    if isinstance(reply, ErrorReply):
+        return refusal(reply.text, code=reply.code)
+    return ProtocolError("the server sent a reply that nobody asked for")

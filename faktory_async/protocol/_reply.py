@@ -1,0 +1,163 @@
+"""Replies of the server: a subset of RESP2, read in any fragmentation and written.
+
+Only four kinds of reply exist: integers and arrays never occur, so a line that begins like one is
+an error. A line ends at CRLF, not at LF: an error that echoes a command's text may hold a raw
+newline.
+"""
+
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from faktory_async.errors import ProtocolError
+
+MAX_LINE: Final = 64 * 1024
+MAX_BULK: Final = 64 * 1024 * 1024
+
+_CRLF: Final = b"\r\n"
+_PLUS, _MINUS, _DOLLAR = b"+-$"
+# A length of more digits is beyond every limit that fits into memory.
+_MAX_LENGTH_DIGITS: Final = 18
+
+
+class SimpleReply(Struct, frozen=True):
+    """A line of text, `+OK` above all."""
+
+    text: str
+
+
+class ErrorReply(Struct, frozen=True):
+    """An error line, `-CODE text`; the code is its first word."""
+
+    code: str
+    text: str
+
+
+class BulkReply(Struct, frozen=True):
+    """Bytes with a length in front, `$5 …`."""
+
+    data: bytes
+
+
+class NullReply(Struct, frozen=True):
+    """`$-1`: nothing there."""
+
+
+Reply: TypeAlias = SimpleReply | ErrorReply | BulkReply | NullReply
+
+OK: Final = SimpleReply("OK")
+NULL: Final = NullReply()
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the bytes of one reply as the server sends them."""
+    match reply:
+        case BulkReply(data):
+            return b"$%d\r\n%b\r\n" % (len(data), data)
+        case NullReply():
+            return b"$-1\r\n"
+        case ErrorReply(code, text):
+            return f"-{code} {text}\r\n".encode("utf-8", "surrogateescape")
+        case SimpleReply(text):
+            return f"+{text}\r\n".encode("utf-8", "surrogateescape")
+
+
+class ReplyReader:
+    """Turns bytes, cut anywhere, into replies, in order.
+
+    Reading is linear in the bytes however they are cut: a line is searched only where it has not
+    been searched before, a bulk is waited for by its length.
+
+    Args:
+        max_line: The longest line accepted, in bytes, without its CRLF.
+        max_bulk: The longest bulk accepted, in bytes.
+    """
+
+    def __init__(self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK) -> None:
+        self._max_line = max_line
+        self._max_bulk = max_bulk
+        self._buffer = bytearray()
+        self._searched = 0
+        self._bulk_length: int | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a reply has begun and is not complete."""
+        return bool(self._buffer) or self._bulk_length is not None
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """Take bytes in and return the replies that they complete.
+
+        Raises:
+            ProtocolError: for what no Faktory sends, or a line or bulk over its limit. The
+                reader cannot be used after that.
+        """
+        if data == b"+OK\r\n" and not self._buffer and self._bulk_length is None:
+            return [OK]  # by far the most frequent piece
+        self._buffer += data
+        replies: list[Reply] = []
+        position = 0
+        while (step := self._next(position)) is not None:
+            position, reply = step
+            if reply is not None:
+                replies.append(reply)
+        if position:
+            del self._buffer[:position]
+            self._searched -= position
+        return replies
+
+    def _next(self, start: int) -> tuple[int, Reply | None] | None:
+        """Read one line or one bulk at `start`; None when it is not all there."""
+        if self._bulk_length is not None:
+            return self._next_bulk(start, self._bulk_length)
+        end = self._buffer.find(_CRLF, max(start, self._searched))
+        # Of an incomplete line the last byte may be the CR of a CRLF that is cut.
+        shortest = (len(self._buffer) - 1 if end < 0 else end) - start
+        if shortest > self._max_line:
+            raise ProtocolError(f"the server sent a line of more than {self._max_line} bytes")
+        if end < 0:
+            self._searched = max(start, len(self._buffer) - 1)
+            return None
+        self._searched = end + 2
+        return end + 2, self._line(bytes(self._buffer[start:end]))
+
+    def _next_bulk(self, start: int, length: int) -> tuple[int, Reply] | None:
+        end = start + length
+        if len(self._buffer) < end + 2:
+            return None
+        if not self._buffer.startswith(_CRLF, end):
+            raise ProtocolError("the server sent a bulk that is longer than its length says")
+        self._bulk_length = None
+        self._searched = end + 2
+        return end + 2, BulkReply(bytes(memoryview(self._buffer)[start:end]))
+
+    def _line(self, line: bytes) -> Reply | None:
+        """The reply of a whole line; None for the header of a bulk."""
+        kind = line[0] if line else 0
+        if kind == _DOLLAR:
+            return self._header(line)
+        if kind == _PLUS:
+            return OK if line == b"+OK" else SimpleReply(_text(line[1:]))
+        if kind == _MINUS:
+            code, _, text = _text(line[1:]).partition(" ")
+            return ErrorReply(code, text)
+        raise ProtocolError(f"the server sent {line[:40]!r}, which is no reply of a Faktory")
+
+    def _header(self, line: bytes) -> Reply | None:
+        if line == b"$-1":
+            return NULL
+        digits = line[1:]
+        if not digits.isdigit() or len(digits) > _MAX_LENGTH_DIGITS:
+            raise ProtocolError(f"the server sent {line[:40]!r}, which is no length")
+        length = int(digits)
+        if length > self._max_bulk:
+            raise ProtocolError(
+                f"the server sent a reply of {length} bytes; the limit is {self._max_bulk}"
+            )
+        self._bulk_length = length
+        return None
+
+
+def _text(data: bytes) -> str:
+    # An error may echo any bytes that were sent; the way back must give the same bytes.
+    return data.decode("utf-8", "surrogateescape")
