@@ -1,0 +1,34 @@
+"""From an address to a connection: bytes over a link, and a few connections shared by many."""
+
+from faktory_async.net._address import DEFAULT_PORT, Address
+from faktory_async.net._asyncio_link import AsyncioLink
+from faktory_async.net._connect import Connector
+from faktory_async.net._connection import NETWORK_ERRORS, Connection
+from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
+from faktory_async.net._link import Link
+from faktory_async.net._memory_link import MemoryLink, memory_links
+from faktory_async.net._options import Limits, Timeouts
+from faktory_async.net._pool import Pool
+from faktory_async.net._stream_link import StreamLink
+from faktory_async.net._tls import TLS
+
+__all__ = [
+    "DEFAULT_PORT",
+    "NETWORK_ERRORS",
+    "TLS",
+    "Address",
+    "AsyncioLink",
+    "Connection",
+    "Connector",
+    "Dial",
+    "Limits",
+    "Link",
+    "MemoryLink",
+    "Pool",
+    "StreamLink",
+    "Timeouts",
+    "as_link",
+    "memory_links",
+    "on_asyncio",
+    "open_link",
+]

@@ -1,0 +1,179 @@
+"""A link over an asyncio transport, at half the CPU of a generic stream.
+
+It works the same under asyncio and uvloop. With `set_write_buffer_limits(high=0)` both write to the
+socket at once and pause the protocol exactly when bytes stay behind: that state tells what was
+surely not handed over, and it outlives the transport's own count, which is cleared on a loss.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from faktory_async.net._stream_link import socket_readable
+
+# What one peer may have waiting here before it is asked to wait itself.
+_READ_LIMIT = 256 * 1024
+
+
+class AsyncioLink(asyncio.Protocol):
+    """Both the protocol of a transport and the link above it."""
+
+    def __init__(self, on_connect: "Callable[[AsyncioLink], None] | None" = None) -> None:
+        self._on_connect = on_connect
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._encrypted = False
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._reading_paused = False
+        self._eof = False
+        self._lost: Exception | None = None
+        self._over = False
+        self._writing_paused = False
+        self._kept = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = []
+        self._closed: asyncio.Future[None] | None = None
+
+    # -- called by the transport --------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's, so there is nothing to check.
+        transport = self._transport = cast(asyncio.Transport, transport)
+        self._socket = transport.get_extra_info("socket")
+        self._encrypted = transport.get_extra_info("sslcontext") is not None
+        self._closed = asyncio.get_running_loop().create_future()
+        if not self._encrypted:
+            transport.set_write_buffer_limits(high=0)
+        if self._on_connect is not None:
+            self._on_connect(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > _READ_LIMIT and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake_reader()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake_reader()
+        # A half-closed peer may still be owed replies; TLS has no half-close.
+        return not self._encrypted
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._wake_writers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over = True
+        self._lost = exc
+        if self._writing_paused and not self._kept:
+            self._kept = 1  # the count is gone with the buffer, but the last byte stayed here
+        self._eof = True
+        self._wake_reader()
+        self._wake_writers()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+    # -- the link -----------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        transport = self._open_transport()
+        empty = not self._writing_paused
+        transport.write(data)
+        if self._writing_paused:
+            await self._drained()
+        elif empty and transport.is_closing():
+            # The first write to the socket failed, so the kernel has none of these bytes.
+            self._kept = 0 if self._encrypted else len(data)
+            raise self._lost or ConnectionResetError("the connection was lost while sending")
+
+    async def receive(self) -> bytes:
+        while not self._chunks:
+            if self._eof:
+                if self._lost is not None:
+                    raise self._lost
+                return b""
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    def readable(self) -> bool:
+        if self._chunks or self._eof or self._over:
+            return True
+        return self._socket is not None and socket_readable(self._socket)
+
+    def unsent(self) -> int:
+        if self._kept or not self._writing_paused or self._encrypted or self._transport is None:
+            return self._kept
+        return self._transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        if self._transport is not None and not self._over:
+            self._kept = self.unsent()
+            self._over = True
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        if self._transport is None or self._closed is None:
+            return
+        self._over = True
+        self._transport.close()
+        try:
+            # Waits for what is still to be written; a shield, since the future is not this task's.
+            await asyncio.shield(self._closed)
+        finally:
+            self._transport.abort()
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _open_transport(self) -> asyncio.Transport:
+        if self._transport is None or self._over:
+            raise self._lost or ConnectionResetError("the connection is closed")
+        return self._transport
+
+    async def _drained(self) -> None:
+        while self._writing_paused and not self._over:
+            writer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._writers.append(writer)
+            try:
+                await writer
+            finally:
+                self._writers.remove(writer)
+        if self._writing_paused:
+            raise self._lost or ConnectionResetError("the connection was lost while sending")
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _wake_writers(self) -> None:
+        for writer in self._writers:
+            if not writer.done():
+                writer.set_result(None)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Make a socket send at once and notice within about 20 s that its peer is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            with contextlib.suppress(OSError):  # a kernel that knows the name but not the option
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

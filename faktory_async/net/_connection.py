@@ -1,0 +1,306 @@
+"""One connection to a server: the session's bytes over a link, split-phase.
+
+`send` hands commands over and gives a ticket, `receive` awaits the ticket's replies. Between the
+two anything may happen: other tasks send and receive too, and a `receive` that was cancelled is
+taken up again, by anyone.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import anyio
+
+from faktory_async.errors import (
+    CommandTimeoutError,
+    ConnectError,
+    ConnectionLostError,
+    FaktoryError,
+    ProtocolError,
+)
+from faktory_async.net._link import Link
+from faktory_async.protocol import PRODUCER, ClientSession, Command, End, Identity, State, Ticket
+
+R = TypeVar("R")
+
+# What the kinds of links raise when the network is to blame.
+NETWORK_ERRORS: Final = (OSError, EOFError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+_GOODBYE: Final = 1.0  # seconds that a close may take
+_DRAIN: Final = 1.0  # seconds for the loop to hand over what the kernel already has
+_OVER: Final = (State.CLOSED, State.BROKEN)
+_NO_ROOM: Final = "the server took no more bytes in time"
+_CUT: Final = "the connection was given up while sending"
+
+
+class Connection:
+    """A session over a link; made by `open`.
+
+    Args:
+        link: The open link; the connection owns it from now on.
+        timeout: Seconds that a command may take where nothing else is said.
+        session: The protocol's state, with limits of one's own.
+    """
+
+    def __init__(self, link: Link, *, timeout: float, session: ClientSession | None = None) -> None:
+        self._link = link
+        self._timeout = timeout
+        self._session = ClientSession() if session is None else session
+        self._error: FaktoryError | None = None
+        self._sending = anyio.Lock(fast_acquire=True)
+        self._reading = False
+        self._progress: anyio.Event | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        link: Link,
+        *,
+        identity: Identity = PRODUCER,
+        password: str | None = None,
+        timeout: float = 7.0,  # noqa: ASYNC109 - of the later commands, not of this call
+        session: ClientSession | None = None,
+    ) -> "Connection":
+        """Shake hands over a link that was just opened.
+
+        Bounded by the caller's scope. Cancelled or failing, the link is aborted.
+
+        Raises:
+            AuthenticationError: the password is wrong or missing.
+            ConnectError: the peer ended the connection before it accepted the HELLO.
+            ProtocolError: the peer is no Faktory. For all of them `maybe_executed` is False.
+        """
+        connection = cls(link, timeout=timeout, session=session)
+        try:
+            await connection._shake_hands(identity, password)
+        except BaseException:
+            connection.abort()
+            with anyio.CancelScope(shield=True):
+                await connection.aclose()
+            raise
+        return connection
+
+    # -- what it is -------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is unanswered and the session is sound: only then may it be reused."""
+        return self._session.state is State.READY and self._error is None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a command may be sent now: idle, and not a byte or an end has come in since."""
+        return self.idle and not self._link.readable()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no command can be sent any more."""
+        return self._error is not None or self._session.state in _OVER
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._session.state.name.lower()}>"
+
+    # -- one command ------------------------------------------------------------------------
+
+    async def execute(self, command: Command[R], *, timeout: float | None = None) -> R:  # noqa: ASYNC109 - part of the answer's meaning, see `send`
+        """Send one command and return the meaning of its reply.
+
+        Args:
+            command: What to send.
+            timeout: Seconds for writing and reply; the connection's own by default.
+
+        Raises:
+            CommandTimeoutError: no reply in time; the connection is given up.
+            ConnectionLostError: the connection ended first.
+            ProtocolError: the reply makes no sense.
+            ServerError: the server refused.
+
+        Cancelled, the reply stays due: the connection is busy, and only `receive` of the same
+        ticket could free it. Who cannot do that closes it.
+        """
+        ticket = await self.send([command], timeout=timeout)
+        await self.receive(ticket)
+        return command.decode(ticket.replies[0])
+
+    # -- split-phase ------------------------------------------------------------------------
+
+    async def send(
+        self,
+        commands: Sequence[Command[Any]],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - bounds the reply too, beyond this call
+        renewed: bool = False,
+    ) -> Ticket:
+        """Hand commands over, in one piece, and return the ticket for their replies.
+
+        Args:
+            commands: What to send, in order.
+            timeout: Seconds from now for writing and for the last reply.
+            renewed: Whether every piece of a reply renews that time.
+
+        Raises:
+            CommandTimeoutError: the bytes could not be handed over in time.
+            ConnectionLostError: the connection is over. For both, `maybe_executed` is False where
+                the last command's last byte surely stayed here.
+
+        Cancelled, the connection is given up, and what was not yet handed over never will be.
+        """
+        patience = self._timeout if timeout is None else timeout
+        deadline = anyio.current_time() + patience
+        with anyio.CancelScope(deadline=deadline):
+            async with self._sending:
+                ticket = await self._send(commands, deadline)
+                ticket.patience = patience if renewed else None
+                return ticket
+        raise CommandTimeoutError("other commands kept the connection", maybe_executed=False)
+
+    async def receive(self, ticket: Ticket) -> None:
+        """Wait until every reply of the ticket is there.
+
+        Raises:
+            CommandTimeoutError: not in time; the connection is given up.
+            ConnectionLostError: the connection ended first.
+            ProtocolError: bytes that no Faktory sends.
+
+        Cancelled, nothing is lost: it can be called again, by another task too.
+        """
+        with anyio.CancelScope(deadline=ticket.deadline) as scope:
+            while not ticket.done:
+                await self._progress_of(ticket)
+                if ticket.patience is not None:
+                    ticket.deadline = anyio.current_time() + ticket.patience
+                    scope.deadline = ticket.deadline
+        if not ticket.done:
+            await self._drain(ticket)
+        if not ticket.done:
+            self._give_up(CommandTimeoutError("the server did not answer in time"))
+            raise self._failure(ticket)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """End the connection now. Whoever waits for a reply gets a `ConnectionLostError`."""
+        self._give_up(ConnectionLostError("the connection was closed"))
+
+    async def aclose(self) -> None:
+        """Say END where nothing is unanswered, and close, within a second.
+
+        Cancelled, the connection is ended all the same.
+        """
+        try:
+            with anyio.move_on_after(_GOODBYE), contextlib.suppress(*NETWORK_ERRORS):
+                if self.idle:
+                    await self._link.send(self._session.end(End().encode()))
+                else:
+                    self.abort()
+                await self._link.aclose()
+        finally:
+            self.abort()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    async def _shake_hands(self, identity: Identity, password: str | None) -> None:
+        try:
+            while self._session.state is not State.READY:
+                self._session.receive(await self._link.receive())
+                if self._session.state is State.GREETED:
+                    await self._link.send(self._session.hello(identity, password))
+                elif self._session.state is State.CLOSED:
+                    raise ConnectError(
+                        _why_no_handshake(greeted=self._session.greeting is not None)
+                    )
+        except NETWORK_ERRORS as error:
+            if isinstance(error, FaktoryError):
+                raise
+            raise ConnectError(f"the connection was lost at once: {_words(error)}") from error
+
+    async def _send(self, commands: Sequence[Command[Any]], deadline: float) -> Ticket:
+        if self._error is not None:
+            raise type(self._error)(str(self._error), maybe_executed=False) from self._error
+        if self._session.state in _OVER:
+            raise ConnectionLostError("the connection is closed", maybe_executed=False)
+        data, ticket = self._session.send(commands)
+        ticket.deadline = deadline
+        # A scope of its own: a timeout here, with bytes on their way, ends the connection.
+        with anyio.CancelScope(deadline=deadline):
+            try:
+                await self._link.send(data)
+            except NETWORK_ERRORS as error:
+                self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+                raise self._failure(ticket) from error
+            except BaseException:
+                late = anyio.current_time() >= deadline
+                self._give_up(CommandTimeoutError(_NO_ROOM) if late else ConnectionLostError(_CUT))
+                raise
+            return ticket
+        raise self._failure(ticket)
+
+    async def _progress_of(self, ticket: Ticket) -> None:
+        """Wait for anything to come in, unless nothing ever can."""
+        if self._error is not None:
+            raise self._failure(ticket)
+        await self._read_or_wait()
+
+    async def _drain(self, ticket: Ticket) -> None:
+        """Take in what is there already: a loop that was blocked may be late, not the server."""
+        with anyio.move_on_after(_DRAIN):
+            while not ticket.done and self._link.readable():
+                await self._progress_of(ticket)
+
+    async def _read_or_wait(self) -> None:
+        """Read one piece from the link, or wait until the one who reads has done so."""
+        if self._reading:
+            if self._progress is None:
+                self._progress = anyio.Event()
+            await self._progress.wait()
+            return
+        self._reading = True
+        try:
+            self._take_in(await self._link.receive())
+        except NETWORK_ERRORS as error:
+            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+        finally:
+            self._reading = False
+            if self._progress is not None:
+                self._progress.set()
+                self._progress = None
+
+    def _take_in(self, data: bytes) -> None:
+        try:
+            self._session.receive(data)
+        except FaktoryError as error:
+            self._give_up(error)
+            return
+        if not data:
+            self._give_up(ConnectionLostError("the server closed the connection"))
+
+    def _give_up(self, error: FaktoryError) -> None:
+        """Remember why, and abort: only then is it sure that what stayed here never leaves."""
+        if self._error is None:
+            self._error = error
+            self._session.fail()
+            self._link.abort()
+            if self._progress is not None:
+                self._progress.set()
+                self._progress = None
+
+    def _failure(self, ticket: Ticket) -> FaktoryError:
+        """The error of a ticket without all its replies: what it was, and whether it can count."""
+        error = self._error or ConnectionLostError("the connection is over")
+        if isinstance(error, (CommandTimeoutError, ConnectionLostError, ProtocolError)):
+            left = self._session.written - self._link.unsent()
+            executed = ticket.ends[len(ticket.replies)] <= left
+            return type(error)(str(error), maybe_executed=executed)
+        return error
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _why_no_handshake(*, greeted: bool) -> str:
+    if greeted:
+        return "the server closed the connection instead of accepting the HELLO"
+    return (
+        "the server closed the connection without a greeting: "
+        "if it speaks TLS, use tcp+tls:// instead of tcp://"
+    )

@@ -1,0 +1,123 @@
+"""From an address to a link: TCP, with TLS where the address says so."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+
+from faktory_async.errors import ConnectError, TLSError
+from faktory_async.net._address import Address
+from faktory_async.net._asyncio_link import AsyncioLink, keep_alive
+from faktory_async.net._link import Link
+from faktory_async.net._stream_link import StreamLink
+
+Dial: TypeAlias = Callable[[], Awaitable[Link | ByteStream]]
+"""The one seam for other transports: returns a new, open link, or a bare stream of anyio."""
+
+# What a Faktory without TLS makes of a ClientHello, as OpenSSL versions name it.
+_PLAIN_PEER: Final = ("WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "PACKET_LENGTH_TOO_LONG")
+
+
+async def open_link(
+    address: Address, context: ssl.SSLContext | None, hostname: str | None = None
+) -> Link:
+    """Connect to the address.
+
+    Args:
+        address: Where to.
+        context: How TLS is done; None for a plain connection.
+        hostname: The name the certificate must have; the address' host by default.
+
+    Raises:
+        ConnectError: when no connection can be made; `maybe_executed` is False.
+        TLSError: when TLS cannot be agreed on or the certificate is not trusted.
+
+    Cancellation closes what was opened so far.
+    """
+    name = (hostname or address.host) if context is not None else None
+    try:
+        if on_asyncio():
+            return await _open_on_asyncio(address, context, name)
+        return await _open_by_anyio(address, context, name)
+    except ssl.SSLError as error:
+        raise TLSError(_why_no_tls(address, error)) from error
+    except OSError as error:
+        raise ConnectError(_why_not(address, error)) from error
+
+
+async def as_link(dial: Dial) -> Link:
+    """Call a user's dial and wrap a bare stream."""
+    opened = await dial()
+    return StreamLink(opened) if isinstance(opened, ByteStream) else opened
+
+
+def on_asyncio() -> bool:
+    """Tell whether asyncio (or uvloop) runs the calling task."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
+
+async def _open_on_asyncio(
+    address: Address, context: ssl.SSLContext | None, name: str | None
+) -> Link:
+    loop = asyncio.get_running_loop()
+    transport, link = await loop.create_connection(
+        AsyncioLink, address.host, address.port, ssl=context, server_hostname=name
+    )
+    keep_alive(transport.get_extra_info("socket"))
+    return link
+
+
+async def _open_by_anyio(
+    address: Address, context: ssl.SSLContext | None, name: str | None
+) -> Link:
+    if context is None:
+        stream: ByteStream = await anyio.connect_tcp(address.host, address.port)
+    else:
+        stream = await anyio.connect_tcp(
+            address.host,
+            address.port,
+            tls=True,
+            ssl_context=context,
+            tls_hostname=name,
+            tls_standard_compatible=False,
+        )
+    keep_alive(stream.extra(SocketAttribute.raw_socket))
+    return StreamLink(stream)
+
+
+def _why_no_tls(address: Address, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {address} is not trusted: {error.verify_message}. "
+            "A certificate of your own is trusted by TLS(ca=…)"
+        )
+    if error.reason in _PLAIN_PEER:
+        return f"{address} does not speak TLS: use tcp:// instead of tcp+tls://"
+    return f"no TLS with {address}: {error.reason or error}"
+
+
+def _why_not(address: Address, error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the host of {address} has no address: {error.strerror}"
+    # Where a name has several addresses, the loops only say so in the text of a bare OSError.
+    texts = _all_texts(error)
+    if "refused" in texts or f"errno {errno.ECONNREFUSED}" in texts:
+        return f"nothing listens on {address}: is a Faktory running there?"
+    return f"no connection to {address}: {error}"
+
+
+def _all_texts(error: BaseException | None) -> str:
+    texts: list[str] = []
+    while error is not None:
+        texts += [str(each) for each in getattr(error, "exceptions", ())]
+        texts.append(str(error))
+        error = error.__cause__
+    return " ".join(texts).lower()

@@ -1,0 +1,48 @@
+"""The thin thing under a connection: bytes in, bytes out, and what is known of their fate."""
+
+from typing import Protocol
+
+
+class Link(Protocol):
+    """One stream of bytes to a peer, and the seam for other transports.
+
+    One task sends and one receives at a time. Errors are `OSError` of any kind, or what anyio
+    raises for its streams.
+    """
+
+    async def send(self, data: bytes) -> None:
+        """Hand bytes over to the kernel, or to whatever carries them.
+
+        Cancelled, some of the bytes may be handed over already, see `unsent`, and the link is good
+        for nothing but `abort`.
+        """
+        ...
+
+    async def receive(self) -> bytes:
+        """Return what has arrived, at least one byte, or b"" at the end of the stream.
+
+        Cancelled, nothing is lost: the next call returns it.
+        """
+        ...
+
+    def readable(self) -> bool:
+        """Tell without waiting whether data, the end of the stream or an error is there.
+
+        False where the link cannot know.
+        """
+        ...
+
+    def unsent(self) -> int:
+        """Return how many of the last bytes sent were surely not handed over.
+
+        0 where the link cannot know. The number holds after `abort` too.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End the link now; what was not handed over never will be. May be called again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Say goodbye as the transport does and free it. Cancelled, it is freed all the same."""
+        ...
