@@ -1,0 +1,6 @@
+"""The producer's side: push jobs, ask the server."""
+
+from faktory_async.client._client import Client
+from faktory_async.client._report import PushReport
+
+__all__ = ["Client", "PushReport"]

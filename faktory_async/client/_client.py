@@ -1,0 +1,214 @@
+"""The producer's side: what a web handler holds in its hands."""
+
+import os
+from collections.abc import AsyncIterable, Iterable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+from faktory_async.client._frames import frames
+from faktory_async.client._report import PushReport
+from faktory_async.errors import ClientStateError, FaktoryError, UsageError
+from faktory_async.model import Job, ServerInfo
+from faktory_async.net import TLS, Address, Connector, Dial, Limits, Pool, Timeouts
+from faktory_async.protocol import Command, Flush, Info, PushBulk
+
+R = TypeVar("R")
+
+_HOW_TO_OPEN: Final = "write `async with Client() as client:` around its use"
+
+
+class Client:
+    """Pushes jobs to a Faktory and asks it questions.
+
+        async with Client() as client:
+            await client.push(Job("send_welcome", ["a@b.c"]))
+
+    Opening does no I/O: connections are dialled when they are needed, at most
+    `limits.max_connections` of them, and kept for the next use. There is no background task, so one
+    task may open a client and another one close it.
+
+    Args:
+        url: `tcp://` or `tcp+tls://`; by default what the environment says: the variable that
+            `FAKTORY_PROVIDER` names, else `FAKTORY_URL`, else `tcp://localhost:7419`.
+        dial: Opens links in place of TCP, such as `EmbeddedServer.dial`.
+        tls: How a `tcp+tls://` URL is trusted.
+        limits: How many connections, and how large a reply may be.
+        timeouts: How long anything may take; on by default.
+
+    Raises:
+        AddressError: the URL, the environment or the TLS options make no address.
+    """
+
+    def __init__(
+        self,
+        url: str | Address | None = None,
+        *,
+        dial: Dial | None = None,
+        tls: TLS | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        limits = Limits() if limits is None else limits
+        timeouts = Timeouts() if timeouts is None else timeouts
+        self._address = Address.resolve(url)
+        self._pool = Pool(
+            Connector(self._address, tls=tls, dial=dial, limits=limits, timeouts=timeouts),
+            max_connections=limits.max_connections,
+            timeout=timeouts.pool,
+        )
+        self._home: tuple[EventLoopToken, int] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._home else "not open"
+        return f"<Client {self._address} {state}: {self._pool!r}>"
+
+    # -- open and close -----------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Make the client usable in this event loop. Does no I/O.
+
+        Raises:
+            ClientStateError: it is open already, or was closed.
+        """
+        if self._closed or self._home is not None:
+            raise ClientStateError(f"the client is {'closed' if self._closed else 'open'} already")
+        self._home = (current_token(), os.getpid())
+
+    async def aclose(self) -> None:
+        """Close every idle connection; one in use is closed when its command ends.
+
+        May be called again. Cancelled, the connections are ended without a goodbye.
+        """
+        self._closed = True
+        await self._pool.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    async def push(self, job: Job, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - bounds more than one await, and says so in its error
+        """Store one job on the server.
+
+        It goes out as PUSHB, since a PUSH may be stored with another job's `retry`.
+
+        Args:
+            job: What to push.
+            timeout: Seconds for everything: waiting for a connection, dialling, writing, and the
+                reply. By default each has its own, see `Timeouts`.
+
+        Returns:
+            The job, once the server has it.
+
+        Raises:
+            InvalidJobError: the job cannot be sent intact; nothing was sent.
+            JobRejectedError: the server's validation refused it.
+            NotUniqueError: an equal job is there already (Enterprise).
+            ServerBusyError: the server could not say whether it has the job.
+            UnavailableError: no answer. Its `maybe_executed` is False where the job is certainly
+                not stored.
+            ClientStateError: the client is not open, or is used in another event loop or process.
+
+        Cancelled before its bytes left, the job is not stored; after that, nobody knows.
+        """
+        command = PushBulk([job.to_json()])
+        errors = await self._execute(command, timeout=timeout)
+        if errors:
+            raise errors.get(job.jid) or next(iter(errors.values()))
+        return job
+
+    async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:
+        """Store many jobs, in frames of at most 1,000 jobs or 1 MiB, one after the other.
+
+        Args:
+            jobs: Any iterable or async iterable; it is read as it is sent, so a generator of
+                millions needs no more memory than one frame.
+
+        Returns:
+            What became of the jobs.
+
+        Raises:
+            InvalidJobError: a job cannot be sent intact; the frames before it are stored.
+            UnavailableError: no answer. A note of the exception says how many jobs the server had
+                stored before; `maybe_executed` speaks of the frame that failed.
+            ClientStateError: the client is not open, or is used in another event loop or process.
+
+        Cancelled, the frames that were answered are stored, the others perhaps.
+        """
+        accepted = 0
+        rejected: dict[str, FaktoryError] = {}
+        unknown: dict[str, FaktoryError] = {}
+        try:
+            async with aclosing(frames(jobs)) as cut:
+                async for frame in cut:
+                    errors = await self._execute(PushBulk(list(frame.jobs.values())))
+                    accepted += len(frame.jobs) - len(errors)
+                    for jid, error in errors.items():
+                        (unknown if error.maybe_executed else rejected)[jid] = error
+        except FaktoryError as error:
+            error.add_note(f"push_bulk: the server had stored {accepted} jobs before this")
+            raise
+        return PushReport(accepted=accepted, rejected=rejected, unknown=unknown)
+
+    # -- the server ---------------------------------------------------------------------------
+
+    async def info(self) -> ServerInfo:
+        """Ask for queues, sets and counters.
+
+        Beside jobs that create new queue names, INFO can crash Faktory 1.10: ask gently.
+
+        Raises:
+            UnavailableError: no answer.
+            ServerError: the server refused.
+        """
+        return await self._execute(Info())
+
+    async def flush(self) -> None:
+        """Erase every queue, set and counter of the server.
+
+        Raises:
+            UnavailableError: no answer; perhaps it was done.
+            ServerError: the server refused.
+        """
+        await self._execute(Flush())
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _execute(self, command: Command[R], *, timeout: float | None = None) -> R:  # noqa: ASYNC109 - see `push`
+        self._check_home()
+        if timeout is None:
+            async with self._pool.lease() as connection:
+                return await connection.execute(command)
+        return await self._execute_within(command, timeout)
+
+    async def _execute_within(self, command: Command[R], timeout: float) -> R:  # noqa: ASYNC109 - see `push`
+        if timeout <= 0:
+            raise UsageError("a timeout is more than 0 seconds")
+        deadline = anyio.current_time() + timeout
+        async with self._pool.lease(deadline=deadline) as connection:
+            return await connection.execute(command, timeout=deadline - anyio.current_time())
+
+    def _check_home(self) -> None:
+        if self._closed:
+            raise ClientStateError("the client is closed")
+        if self._home is None:
+            raise ClientStateError(f"the client is not open: {_HOW_TO_OPEN}")
+        token, pid = self._home
+        if pid != os.getpid():
+            raise ClientStateError("the client was opened before a fork: open one in each process")
+        if token != current_token():
+            raise ClientStateError("the client belongs to another event loop: open one in each")
