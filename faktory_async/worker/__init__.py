@@ -1,0 +1,19 @@
+"""The consumer's side: a worker runs the coroutine functions registered for jobs."""
+
+from faktory_async.worker._crew import StopDetails
+from faktory_async.worker._handlers import Handler, HandlerSource, Runner
+from faktory_async.worker._outcome import Ack, Fail, Outcome
+from faktory_async.worker._perform import current_job
+from faktory_async.worker._worker import Worker
+
+__all__ = [
+    "Ack",
+    "Fail",
+    "Handler",
+    "HandlerSource",
+    "Outcome",
+    "Runner",
+    "StopDetails",
+    "Worker",
+    "current_job",
+]

@@ -1,0 +1,198 @@
+"""One run of a worker: everyone who takes part, and how they come to an end."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec import Struct
+
+from faktory_async.errors import AuthenticationError
+from faktory_async.worker._beat import Heart
+from faktory_async.worker._fetching import Fetcher
+from faktory_async.worker._handlers import HandlerSource
+from faktory_async.worker._lifecycle import Phase
+from faktory_async.worker._outcome import Outcome
+from faktory_async.worker._perform import INTERRUPTED, perform
+from faktory_async.worker._phases import Phases
+from faktory_async.worker._reports import Reports
+from faktory_async.worker._run import Run
+from faktory_async.worker._signals import can_receive_signals, obey_signals
+
+_log: Final = logging.getLogger("faktory_async.worker")
+
+# After the cut: for the handlers' `finally` blocks and a FETCH that is out, then for the reports.
+# Orchestrators kill 30 s after the first signal, 5 s after the default grace.
+_FINALLY: Final = 2.2
+_LAST: Final = 1.3
+
+
+class StopDetails(Struct, frozen=True, kw_only=True):
+    """Why a worker stopped and what it left behind.
+
+    Attributes:
+        reason: What made it stop, such as `SIGTERM` or `the server said terminate`.
+        acked: How many jobs it has ended with an ACK.
+        failed: How many jobs it has ended with a FAIL.
+        interrupted: The jids of jobs that were cut short, or not begun; they were FAILed.
+        unreported: The jids whose outcome the server could not be told: they run again when
+            their reservation ends.
+        fetches_out: How many FETCHes were unanswered at the end; each may have reserved a job
+            that runs again when its reservation ends.
+    """
+
+    reason: str
+    acked: int = 0
+    failed: int = 0
+    interrupted: tuple[str, ...] = ()
+    unreported: tuple[str, ...] = ()
+    fetches_out: int = 0
+
+
+class Crew:
+    """Fetchers, handlers, reports and the heart of one run.
+
+    Args:
+        handlers: What works the jobs.
+        phases: How the run is ended.
+        fetchers: Who brings jobs in.
+        slots: One for every job that may be worked at the same time.
+        heart: Who beats.
+        reports: Who tells the server how jobs ended.
+        grace: Seconds that handlers may take to finish once the worker is told to stop.
+        signals: Whether SIGTERM and SIGINT are obeyed.
+    """
+
+    def __init__(
+        self,
+        handlers: HandlerSource,
+        *,
+        phases: Phases,
+        fetchers: Sequence[Fetcher],
+        slots: anyio.Semaphore,
+        heart: Heart,
+        reports: Reports,
+        grace: float,
+        signals: bool,
+    ) -> None:
+        self._handlers = handlers
+        self._phases = phases
+        self._fetchers = fetchers
+        self._slots = slots
+        self._heart = heart
+        self._reports = reports
+        self._grace = grace
+        self._signals = signals and can_receive_signals()
+        self._at_work = len(fetchers)  # fetchers that have not said goodbye
+        self._runs: set[Run] = set()
+        self._interrupted: list[str] = []
+        self._fetches_out = 0
+        self._idle = anyio.Event()
+        self._refused: AuthenticationError | None = None
+
+    async def work(self) -> StopDetails:
+        """Work until told to stop.
+
+        Raises:
+            AuthenticationError: the server does not take the password.
+
+        Not to be cancelled: `phases` is how it is ended.
+        """
+        async with self._handlers.running(), anyio.create_task_group() as jobs:
+            async with anyio.create_task_group() as crew:
+                self._begin(crew, jobs)
+                await self._phases.reached(Phase.TERMINATING)
+                await self._end()
+                crew.cancel_scope.cancel()
+            self._phases.lifecycle.advance(Phase.STOPPED, "")
+            # A handler that does not heed its cancellation is still waited for here.
+        if self._refused is not None:
+            raise self._refused
+        return self._details()
+
+    # -- beginning ----------------------------------------------------------------------------
+
+    def _begin(self, crew: TaskGroup, jobs: TaskGroup) -> None:
+        if self._signals:
+            crew.start_soon(obey_signals, self._phases.lifecycle)
+        crew.start_soon(self._member, self._heart.run)
+        crew.start_soon(self._member, self._reports.run)
+        for fetcher in self._fetchers:
+            crew.start_soon(self._fetch, fetcher, jobs)
+
+    async def _member(self, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except AuthenticationError as error:
+            self._refused = error
+            self._phases.lifecycle.advance(Phase.TERMINATING, "the server refused the password")
+
+    async def _fetch(self, fetcher: Fetcher, jobs: TaskGroup) -> None:
+        def start(run: Run) -> None:
+            self._start(run, jobs)
+
+        try:
+            await self._member(partial(fetcher.run, start))
+        finally:
+            self._at_work -= 1
+            self._notice_idle()
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    def _start(self, run: Run, jobs: TaskGroup) -> None:
+        if self._phases.lifecycle.phase >= Phase.CUT:
+            self._finish(run, INTERRUPTED)
+        else:
+            self._runs.add(run)
+            jobs.start_soon(self._work, run, name=str(run))
+
+    async def _work(self, run: Run) -> None:
+        outcome = await perform(run, self._handlers)
+        self._runs.discard(run)
+        self._finish(run, outcome)
+        self._notice_idle()
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        if outcome is INTERRUPTED and not run.reported:
+            self._interrupted.append(run.jid)
+        self._reports.add(run, outcome)
+        self._slots.release()
+
+    def _notice_idle(self) -> None:
+        if not self._runs and not self._at_work:
+            self._idle.set()
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        with self._phases.before(Phase.CUT), anyio.move_on_after(self._grace):
+            await self._idle.wait()
+        if not self._idle.is_set():
+            await self._cut()
+        with anyio.move_on_after(_LAST):
+            await self._reports.settled()
+        self._fetches_out = sum(fetcher.fetching for fetcher in self._fetchers)
+
+    def _details(self) -> StopDetails:
+        return StopDetails(
+            reason=self._phases.lifecycle.reason,
+            acked=self._reports.counts.acked,
+            failed=self._reports.counts.failed,
+            interrupted=tuple(self._interrupted),
+            unreported=self._reports.undelivered(),
+            fetches_out=self._fetches_out,
+        )
+
+    async def _cut(self) -> None:
+        """Cancel what still runs, wait for it a little, and report it whatever it does."""
+        self._phases.lifecycle.advance(Phase.CUT, "")
+        for run in self._runs:
+            run.scope.cancel()
+        with anyio.move_on_after(_FINALLY):
+            await self._idle.wait()
+        for run in self._runs:
+            _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
+            self._interrupted.append(run.jid)
+            self._reports.add(run, INTERRUPTED)

@@ -1,0 +1,69 @@
+"""From an exception to a `Fail`. Whatever the exception does, this does not fail."""
+
+import builtins
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+from faktory_async.model import Job
+from faktory_async.worker._outcome import Fail
+
+# What the server keeps; it would cut in the middle of a character.
+MAX_ERRTYPE: Final = 100
+MAX_MESSAGE: Final = 1_000
+MAX_LINES: Final = 50
+# The server keeps a line whatever its length.
+MAX_LINE: Final = 1_000
+
+
+def failure(error: BaseException, job: Job | None = None) -> Fail:
+    """Return what to report of an exception.
+
+    Args:
+        error: What the handler raised.
+        job: The job, whose `backtrace` limits the lines: n > 0 means at most min(n, 50), 0 up
+            to 50.
+    """
+    wanted = job.backtrace if job is not None else 0
+    lines = min(wanted, MAX_LINES) if wanted > 0 else MAX_LINES
+    return Fail(
+        errtype=cut(_errtype(type(error)), MAX_ERRTYPE),
+        message=cut(_or_say_why(lambda: str(error)), MAX_MESSAGE),
+        backtrace=_backtrace(error, lines),
+    )
+
+
+def cut(text: str, size: int) -> str:
+    """Return at most `size` bytes of the text as UTF-8, whole characters only.
+
+    What no UTF-8 can hold, lone surrogates, becomes a question mark.
+    """
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def _errtype(kind: type[BaseException]) -> str:
+    if kind.__module__ == builtins.__name__:
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _backtrace(error: BaseException, lines: int) -> tuple[str, ...]:
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), lookup_lines=False
+    )
+    return tuple(
+        cut(_or_say_why(lambda frame=frame: _line(frame)), MAX_LINE)  # type: ignore[misc]  # the default binds the loop's frame
+        for frame in reversed(frames[-lines:])
+    )
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+    return f"{where}: {frame.line}" if frame.line else where
+
+
+def _or_say_why(text: Callable[[], str]) -> str:
+    try:
+        return text()
+    except Exception as broken:  # noqa: BLE001 - an exception whose own text raises, however
+        return f"(its text cannot be read: {type(broken).__name__})"

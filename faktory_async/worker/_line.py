@@ -1,0 +1,90 @@
+"""One connection that is kept: dialled when needed, given up when broken, dialled again."""
+
+import logging
+from typing import Final
+
+import anyio
+
+from faktory_async.errors import AuthenticationError, FaktoryError
+from faktory_async.net import Connection, Connector
+from faktory_async.worker._backoff import Backoff
+
+_log: Final = logging.getLogger("faktory_async.worker")
+
+
+class Outage:
+    """Whether the server is away, as far as all lines of a worker know: one log line each way."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._away = False
+
+    def began(self, error: Exception) -> None:
+        """Note that a line could not be made or broke."""
+        if not self._away:
+            self._away = True
+            _log.warning("the server %s is away: %s", self._address, error)
+
+    def ended(self) -> None:
+        """Note that a line was made."""
+        if self._away:
+            self._away = False
+            _log.warning("the server %s is back", self._address)
+
+
+class Line:
+    """A connection of its own for one loop of the worker.
+
+    Args:
+        connector: Makes the connections.
+        outage: What all lines of the worker know of the server.
+    """
+
+    def __init__(self, connector: Connector, outage: Outage) -> None:
+        self._connector = connector
+        self._outage = outage
+        self._connection: Connection | None = None
+        self._backoff = Backoff()
+
+    async def connection(self) -> Connection:
+        """Return the connection, a new one where the last one is no good, however long it takes.
+
+        Raises:
+            AuthenticationError: waiting would not change the password.
+
+        Cancelled, nothing is left behind.
+        """
+        while True:
+            if self._connection is not None and self._connection.usable:
+                return self._connection
+            await self.hang_up()
+            try:
+                self._connection = await self._connector()
+            except AuthenticationError:
+                raise
+            except FaktoryError as error:
+                self._outage.began(error)
+                await self.pause()
+            else:
+                self._outage.ended()
+
+    def worked(self) -> None:
+        """Note that a command was answered: only that proves a line good."""
+        self._backoff.reset()
+
+    async def broke(self, error: FaktoryError) -> None:
+        """Give the connection up after an error and wait before another one is tried."""
+        self._outage.began(error)
+        await self.hang_up()
+        await self.pause()
+
+    async def pause(self) -> None:
+        """Wait before the next try: 0.1 s, and longer each time until something worked."""
+        await anyio.sleep(self._backoff.wait())
+
+    async def hang_up(self) -> None:
+        """Close the connection, politely where it is idle. Not cut short by a cancelled scope."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with anyio.CancelScope(shield=True):
+                await connection.aclose()

@@ -1,0 +1,48 @@
+"""The lifecycle for those who have to wait for it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import anyio
+
+from faktory_async.worker._lifecycle import Lifecycle, Phase
+
+
+class Phases:
+    """Wakes or stops what depends on the phase.
+
+    Attributes:
+        lifecycle: What is driven; its `advance` and `interrupt` may be called by anything on the
+            event loop.
+    """
+
+    def __init__(self) -> None:
+        self.lifecycle = Lifecycle(self._changed)
+        self._reached = {phase: anyio.Event() for phase in Phase}
+        self._scopes: set[tuple[Phase, anyio.CancelScope]] = set()
+
+    async def reached(self, phase: Phase) -> None:
+        """Return once the phase is reached, or a later one."""
+        if self.lifecycle.phase < phase:
+            await self._reached[phase].wait()
+
+    @contextmanager
+    def before(self, phase: Phase) -> Generator[anyio.CancelScope]:
+        """Cancel the block as soon as the phase is reached: for what may be given up by then."""
+        with anyio.CancelScope() as scope:
+            entry = (phase, scope)
+            self._scopes.add(entry)
+            try:
+                if self.lifecycle.phase >= phase:
+                    scope.cancel()
+                yield scope
+            finally:
+                self._scopes.discard(entry)
+
+    def _changed(self) -> None:
+        for phase, event in self._reached.items():
+            if self.lifecycle.phase >= phase:
+                event.set()
+        for phase, scope in self._scopes:
+            if self.lifecycle.phase >= phase:
+                scope.cancel()

@@ -1,0 +1,216 @@
+"""The worker: what a process runs."""
+
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final, overload
+
+import anyio
+
+from faktory_async.errors import UsageError
+from faktory_async.model import world
+from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
+from faktory_async.protocol import PRODUCER, Identity
+from faktory_async.worker._beat import Heart
+from faktory_async.worker._crew import Crew, StopDetails
+from faktory_async.worker._fetching import Fetcher
+from faktory_async.worker._handlers import H, Handler, Handlers, HandlerSource
+from faktory_async.worker._lifecycle import Phase
+from faktory_async.worker._line import Line, Outage
+from faktory_async.worker._phases import Phases
+from faktory_async.worker._reports import Reports
+
+_MAX_FETCHERS: Final = 8
+_WID: Final = re.compile(r"[!-~]+")
+_WID_BYTES: Final = 8
+
+
+class Worker:
+    """Fetches jobs and runs the coroutine function that is registered for their type.
+
+        worker = Worker(queues=["critical", "default"], concurrency=100)
+
+        @worker.register("order")
+        async def order(job: Job) -> None: ...
+
+        details = await worker.run()
+
+    A handler's return ACKs the job, whatever it returns; an exception FAILs it. A job whose type is
+    not registered is FAILed too.
+
+    Args:
+        handlers: The handlers by jobtype, or a `HandlerSource`; more can be added by `register`.
+        url: `tcp://` or `tcp+tls://`; by default what the environment says, see `Client`.
+        dial: Opens links in place of TCP, such as `EmbeddedServer.dial`.
+        tls: How a `tcp+tls://` URL is trusted.
+        queues: Where to fetch, in this order: as long as the first one holds jobs, the second one
+            waits.
+        concurrency: How many jobs are worked at the same time. Connections are few, whatever this
+            is.
+        grace: How long handlers may go on once the worker is told to stop, in seconds or as a
+            `timedelta`. After that they are cancelled.
+        labels: Words that the server's web page shows beside the worker.
+        wid: The worker's id; by default a fresh one, as every process should have.
+        handle_signals: Whether SIGTERM and SIGINT stop the worker; only in the main thread of a
+            POSIX system.
+        timeouts: How long dialling and commands may take.
+
+    Raises:
+        UsageError: options that make no sense.
+        AddressError: the URL, the environment or the TLS options make no address.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler] | HandlerSource | None = None,
+        *,
+        url: str | Address | None = None,
+        dial: Dial | None = None,
+        tls: TLS | None = None,
+        queues: Sequence[str] = ("default",),
+        concurrency: int = 20,
+        grace: float | timedelta = 25,
+        labels: Sequence[str] = (),
+        wid: str | None = None,
+        handle_signals: bool = True,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        if isinstance(queues, str):
+            raise UsageError(f"queues is a sequence of names: write [{queues!r}]")
+        if concurrency < 1:
+            raise UsageError("a worker needs a concurrency of at least 1")
+        self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
+        if not _WID.fullmatch(self.wid):
+            raise UsageError("a wid is printable ASCII without spaces")
+        self._handlers: HandlerSource = (
+            Handlers(handlers) if isinstance(handlers, Mapping) or handlers is None else handlers
+        )
+        address = Address.resolve(url)
+        identity = Identity(
+            wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
+        )
+        outage = Outage(address.url)
+        phases = self._phases = Phases()
+        self._grace = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
+        self._signals = handle_signals
+        self._started = False
+
+        def line(who: Identity) -> Line:
+            connector = Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
+            return Line(connector, outage)
+
+        slots = anyio.Semaphore(concurrency, fast_acquire=True)
+        self._crew = Crew(
+            self._handlers,
+            phases=phases,
+            fetchers=[
+                Fetcher(line(identity), queues, slots, phases)
+                for _ in range(min(concurrency, _MAX_FETCHERS))
+            ],
+            slots=slots,
+            heart=Heart(line(identity), self.wid, phases),
+            reports=Reports(line(PRODUCER)),
+            grace=self._grace,
+            signals=handle_signals,
+        )
+
+    def __repr__(self) -> str:
+        phase = self._phases.lifecycle.phase.name.lower() if self._started else "not started"
+        return f"<Worker {self.wid} {phase}>"
+
+    # -- handlers -----------------------------------------------------------------------------
+
+    @overload
+    def register(self, jobtype: str) -> Callable[[H], H]: ...
+
+    @overload
+    def register(self, jobtype: str, handler: H) -> H: ...
+
+    def register(self, jobtype: str, handler: H | None = None) -> H | Callable[[H], H]:
+        """Let a coroutine function work jobs of one type; also as a decorator.
+
+        Args:
+            jobtype: The job's type, exactly.
+            handler: Takes the `Job`.
+
+        Returns:
+            The handler, or without one a decorator that returns it.
+
+        Raises:
+            DuplicateJobTypeError: the type has a handler; both places are named.
+            UsageError: it is no coroutine function, or the worker was given a `HandlerSource`.
+        """
+        handlers = self._handlers
+        if not isinstance(handlers, Handlers):
+            raise UsageError("this worker was given a HandlerSource: register there")
+
+        def add(handler: H) -> H:
+            handlers.add(jobtype, handler)
+            return handler
+
+        return add if handler is None else add(handler)
+
+    # -- the run ------------------------------------------------------------------------------
+
+    async def run(self) -> StopDetails:
+        """Work until a signal, the server, `stop` or a cancellation ends it.
+
+        The server need not be there yet, and may go away and come back: handlers go on meanwhile.
+
+        The first SIGTERM, SIGINT or `stop()` lets handlers finish within the grace; then, or at the
+        second one, they are cancelled, given 2 s, and their jobs FAILed, so that the server retries
+        them. The third signal ends the process.
+
+        Returns:
+            Why it stopped, and what could not be brought to its end.
+
+        Raises:
+            AuthenticationError: the server does not take the password.
+            UsageError: it has run already.
+
+        Cancelled, handlers are cut short at once; every job in hand is reported, within 4 s, before
+        the cancellation goes on.
+        """
+        if self._started:
+            raise UsageError("a worker runs once: make another one")
+        self._started = True
+        ended = anyio.Event()
+        results: list[StopDetails | Exception] = []
+        async with anyio.create_task_group() as group:
+            # The crew is shielded, and this task only waits: so neither a cancelled scope nor a
+            # native Task.cancel can reach a FETCH or a report.
+            group.start_soon(self._work_shielded, ended, results)
+            try:
+                await ended.wait()
+            except anyio.get_cancelled_exc_class():
+                self._phases.lifecycle.advance(Phase.CUT, "cancelled")
+                raise
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
+
+    def quiet(self) -> None:
+        """Fetch nothing any more; what runs goes on, and the worker stays until it is stopped.
+
+        To be called on the worker's event loop.
+        """
+        self._phases.lifecycle.advance(Phase.QUIET, "quiet()")
+
+    def stop(self) -> None:
+        """Let handlers finish within the grace and end the run; called again, cut them short.
+
+        To be called on the worker's event loop. Before `run`, it makes the run end at once.
+        """
+        self._phases.lifecycle.interrupt("stop()")
+
+    async def _work_shielded(
+        self, ended: anyio.Event, results: list[StopDetails | Exception]
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                results.append(await self._crew.work())
+            except Exception as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
+                results.append(error)
+            ended.set()
