@@ -30,8 +30,10 @@ __all__ = [
     "error",
     "fetched",
     "greeted",
+    "info",
     "job",
     "login",
+    "pushed",
     "raw",
     "read",
     "row",
@@ -250,3 +252,51 @@ def fetched(
     tail = b"," + tail if tail else b""
     body = b'{"retry":%b,%b"jid":"%b","queue":"%b","jobtype":"%b",%b,"args":%b%b}'
     return bulk(body % (retry, head, jid, queue, jobtype, times, args, tail))
+
+
+def pushed(*jobs: bytes, on: str = "a") -> Exchange:
+    """Send jobs by one PUSHB that stores them all."""
+    return ask(b"PUSHB [" + b",".join(jobs) + b"]", bulk(b"{}"), on=on)
+
+
+def info(
+    queues: bytes = b"",
+    *,
+    sets: tuple[int, int, int, int] = (0, 0, 0, 0),
+    totals: tuple[int, int, int, int] = (0, 0, 0, 0),
+    busy: bytes = b"@int",
+    workers: bytes = b"@int",
+    connections: bytes = b"@int",
+    commands: bytes = b"@int",
+) -> bytes:
+    """Write the reply to INFO.
+
+    `queues` are the members of its object. `sets` are the sizes of dead, retries, scheduled and
+    working; `totals` count failures, processed and enqueued jobs, and queues.
+    """
+    dead, retries, scheduled, _ = sets
+    return bulk(
+        b'{"now":"@now","server_utc_time":"@int:@int:@int UTC","faktory":{"queues":{%b},'
+        b'"sets":{"dead":%d,"retries":%d,"scheduled":%d,"working":%d},'
+        b'"tasks":{"Busy":{"reaped":@int,"size":%b},%b,%b,%b,"Workers":{"reaped":@int,"size":%b}},'
+        b'"total_failures":%d,"total_processed":%d,"total_enqueued":%d,"total_queues":%d},'
+        b'"server":{"description":"Faktory","faktory_version":"1.10.0","uptime":@int,'
+        b'"connections":%b,"command_count":%b,"used_memory_mb":@int}}'
+        % (
+            queues,
+            *sets,
+            busy,
+            _task(b"Dead", dead),
+            _task(b"Retries", retries),
+            _task(b"Scheduled", scheduled),
+            workers,
+            *totals,
+            connections,
+            commands,
+        )
+    )
+
+
+def _task(name: bytes, size: int) -> bytes:
+    template = b'"%b":{"cycles":@int,"enqueued":@int,"size":%d,"wall_time_sec":@num}'
+    return template % (name, size)
