@@ -22,7 +22,6 @@ from faktory_async.model._kinds import is_dict, is_list
 from faktory_async.model._salvage import salvage_jid
 from faktory_async.model._times import read_time
 
-
 _NO_ARGS: Final = Raw(b"[]")
 _ABSENT: Final = Raw(b"null")
 

@@ -9,7 +9,7 @@ from faktory_async.model._document import UNREADABLE
 
 # Possessive, and content with the end of the data instead of a closing quote: linear in its bytes.
 _TOKEN: Final = re.compile(
-    rb'(?P<text>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))(?P<colon>\s*:)?|(?P<opens>[\[{])|(?P<closes>[\]}])',
+    rb'(?P<text>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))(?P<colon>\s*:)?|(?P<opens>[\[{]+)|(?P<closes>[\]}]+)',
     re.DOTALL,
 )
 
@@ -25,9 +25,9 @@ def salvage_jid(data: bytes) -> str:
     key = b""
     for token in _TOKEN.finditer(data):
         if token["opens"]:
-            depth += 1
+            depth += len(token["opens"])
         elif token["closes"]:
-            depth -= 1
+            depth -= len(token["closes"])
         elif depth == 1 and token["colon"]:
             key = token["text"]
         elif depth == 1 and key == b'"jid"':
