@@ -1,0 +1,19 @@
+"""A Faktory in memory, which answers as the real server does."""
+
+from faktory_async.server._answers import MAX_CONNECTIONS, Answer, Answers, Close
+from faktory_async.server._broker import Broker
+from faktory_async.server._connection import Connection
+from faktory_async.server._waiting import FETCH_SECONDS, Waiting
+from faktory_async.server._workers import WorkerState
+
+__all__ = [
+    "FETCH_SECONDS",
+    "MAX_CONNECTIONS",
+    "Answer",
+    "Answers",
+    "Broker",
+    "Close",
+    "Connection",
+    "Waiting",
+    "WorkerState",
+]
