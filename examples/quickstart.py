@@ -16,6 +16,7 @@ async def sign_up(client: Client, email: str) -> str:
 
 
 async def main() -> None:
+    """Everything in one event loop, to be seen from both sides."""
     async with EmbeddedServer() as server, Client(server.url) as client:
         print(f"a Faktory listens on {server.url}")
         worker = Worker(url=server.url)

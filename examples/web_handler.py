@@ -1,4 +1,4 @@
-"""The producing half: push to the Faktory that `FAKTORY_URL` names, tcp://localhost:7419 by default.
+"""The producing half: push to the Faktory that `FAKTORY_URL` names, else tcp://localhost:7419.
 
 Run it with `python examples/web_handler.py ada@example.org`, and `examples/worker.py` beside it.
 """
@@ -10,6 +10,7 @@ from faktory_async import Client, Job, UnavailableError
 
 
 async def main(emails: list[str]) -> int:
+    """Push one job for each address; return the exit status."""
     async with Client() as client:
         for email in emails:
             try:

@@ -8,6 +8,7 @@ import logging
 
 from faktory_async import Job, Worker
 
+log = logging.getLogger("mail")
 worker = Worker(queues=["mail", "default"], concurrency=100)
 
 
@@ -15,10 +16,10 @@ worker = Worker(queues=["mail", "default"], concurrency=100)
 async def send_welcome(job: Job) -> None:
     """Returns, and the job is done; raises, and Faktory runs it again later."""
     (email,) = job.args
-    logging.info("welcome, %s", email)
+    log.info("welcome, %s", email)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     details = asyncio.run(worker.run())
-    logging.info("stopped by %s, %d jobs done", details.reason, details.acked)
+    log.info("stopped by %s, %d jobs done", details.reason, details.acked)

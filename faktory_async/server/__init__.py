@@ -3,6 +3,7 @@
 from faktory_async.server._answers import MAX_CONNECTIONS, Answer, Answers, Close
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
+from faktory_async.server._embedded import EmbeddedServer
 from faktory_async.server._waiting import FETCH_SECONDS, Waiting
 from faktory_async.server._workers import WorkerState
 
@@ -14,6 +15,7 @@ __all__ = [
     "Broker",
     "Close",
     "Connection",
+    "EmbeddedServer",
     "Waiting",
     "WorkerState",
 ]
