@@ -32,7 +32,6 @@ __all__ = ["Bindings", "nominal_length"]
 NAME_LENGTH = 12
 TIMESTAMP_LENGTH = 30
 PASSWORD = "sekrit"
-CLOCK_TOLERANCE = 5.0
 
 _MARK = re.compile(
     rb"@(?:(?P<name>[jqwt]\d)|soon(?P<soon>\d+)|(?P<hash>pwdhash|PWDHASH|onehash|badhash)"
@@ -71,10 +70,16 @@ def _width(mark: re.Match[bytes]) -> int:
 
 
 class Bindings:
-    """What the marks of one run of one row stand for."""
+    """What the marks of one run of one row stand for.
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    Args:
+        now: The server's clock, as a Unix time.
+        tolerance: How many seconds a timestamp may be older or newer than it should.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time, tolerance: float = 5.0) -> None:
         self._now = now
+        self._tolerance = tolerance
         self._values: dict[bytes, bytes] = {}
         self._token = secrets.token_hex(5)[:9].encode()
 
@@ -162,7 +167,7 @@ class Bindings:
             return None
         ahead = _unix(value) - self._now()
         low, high = (0, 0) if mark["hole"] == b"now" else _backoff(int(mark["number"]))
-        if low - CLOCK_TOLERANCE <= ahead <= high + CLOCK_TOLERANCE:
+        if low - self._tolerance <= ahead <= high + self._tolerance:
             return None
         return f"{value!r} is {ahead:+.1f} s from now, expected {low} to {high}"
 

@@ -12,6 +12,7 @@ from tests.conformance._script import (
     Exchange,
     HalfClose,
     HangUp,
+    Restart,
     Row,
     Silence,
     Step,
@@ -24,6 +25,7 @@ from tests.conformance._wire import FramingError
 __all__ = ["DifferenceError", "Target", "run_row", "run_together"]
 
 ENTERPRISE = b"-ERR tracking subsystem is only available in Faktory Enterprise\r\n"
+SHUTDOWN = b"-ERR shutdown in progress\r\n"
 SHOWN = 2000
 # What stays when a test has pushed and failed: names, sets, and the default of `retry`, which a
 # PUSH sets even when it is refused.
@@ -73,7 +75,7 @@ class _Conversation:
     def __init__(self, row: Row, target: Target) -> None:
         self._row = row
         self._target = target
-        self._marks = Bindings(target.now)
+        self._marks = Bindings(target.now, tolerance=90.0 if row.timer else 5.0)
         self._streams: dict[str, Stream] = {}
         self._crowd: list[Stream] = []
         self._began = target.now()
@@ -117,15 +119,22 @@ class _Conversation:
             case _:
                 await self._disturb(number, step)
 
-    async def _disturb(self, number: int, step: Wait | Crowd | Stop) -> None:
+    async def _disturb(self, number: int, step: Wait | Crowd | Stop | Restart) -> None:
         match step:
             case Wait():
                 elapsed = self._target.now() - self._began
                 await self._target.wait(max(0.0, step.until - elapsed))
             case Crowd():
                 await self._gather_crowd(number, step)
-            case Stop():
+            case Stop(under_load=""):
                 await self._target.stop()
+            case Stop():
+                await self._stop_under_load(number, step)
+            case Restart():
+                await self._target.restart()
+                for stream in self._streams.values():
+                    stream.close()
+                self._streams.clear()
 
     async def _stream(self, name: str) -> Stream:
         if name not in self._streams:
@@ -187,6 +196,21 @@ class _Conversation:
                 got = b"".join(reply or b"" for reply in replies)
                 raise self._difference(number, step, got, "neither accepted nor refused")
         raise self._difference(number, step, b"", "no connection was refused")
+
+    async def _stop_under_load(self, number: int, step: Stop) -> None:
+        stream = await self._stream(step.under_load)
+        stopping = asyncio.ensure_future(self._target.stop())
+        try:
+            async with asyncio.timeout(DEADLINE):
+                reply: bytes | None = ENTERPRISE
+                while reply == ENTERPRISE:
+                    await stream.send(b"TRACK\r\n")
+                    reply = await stream.reply()
+                extra = await stream.end()
+        finally:
+            await stopping
+        if reply != SHUTDOWN or extra:
+            raise self._difference(number, step, (reply or b"") + extra, "no refusal, then the end")
 
     async def _part(self) -> None:
         """End every connection with END, so that a reply too many cannot hide."""

@@ -19,6 +19,7 @@ __all__ = [
     "Exchange",
     "HalfClose",
     "HangUp",
+    "Restart",
     "Row",
     "Silence",
     "Step",
@@ -107,10 +108,21 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask the server to stop, as its operator would."""
+    """Stop the server as its operator would.
+
+    With `under_load`, commands are sent on that connection all the while, until one is refused
+    for the shutdown and the connection closed.
+    """
+
+    under_load: str = ""
 
 
-Step = Dial | Exchange | Silence | HalfClose | HangUp | Wait | Crowd | Stop
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Stop the server and start it again with its data; every connection ends."""
+
+
+Step = Dial | Exchange | Silence | HalfClose | HangUp | Wait | Crowd | Stop | Restart
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ async def real_time(seconds: float) -> None:
             await asyncio.get_running_loop().create_future()
 
 
-async def _cannot_stop() -> None:
+async def _is_shared() -> None:
     raise RuntimeError("this server is shared and must not be stopped")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server under test: its address, its clock, and how to let its clock run or stop it.
+    """A server under test: its address, its clock, and how to let its clock run or to stop it.
 
     `wait` takes seconds. A real server's clock runs by itself; one with an injected clock is
     advanced by `wait` and read by `now` (a Unix time).
@@ -36,7 +36,8 @@ class Target:
     port: int
     now: Callable[[], float] = time.time
     wait: Callable[[float], Awaitable[None]] = real_time
-    stop: Callable[[], Awaitable[None]] = _cannot_stop
+    stop: Callable[[], Awaitable[None]] = _is_shared
+    restart: Callable[[], Awaitable[None]] = _is_shared
 
 
 class Stream:

@@ -70,6 +70,7 @@ ROWS: tuple[Row, ...] = (
         read(on="b", closes=True),
         private=True,
     ),
+    row("3.3", "commands are refused, then the end", Stop(under_load="a"), private=True),
     row(
         "3.3",
         "a blocked FETCH gets an error, then the end",

@@ -551,7 +551,7 @@ OUTPUT: tuple[Row, ...] = (
         pushed(job(jid=b"@j1")),
         ask(
             b"FETCH @q1",
-            b'$170\r\n{"retry":25,"jid":"@j1","queue":"@q1","jobtype":"t","created_at":"@now",'
+            b'$173\r\n{"retry":25,"jid":"@j1","queue":"@q1","jobtype":"t","created_at":"@now",'
             b'"enqueued_at":"@now","args":[]}\r\n',
         ),
     ),
@@ -561,7 +561,7 @@ OUTPUT: tuple[Row, ...] = (
         pushed(b'{"jid":"12345678","jobtype":"a","args":[]}'),
         ask(
             b"FETCH default",
-            b'$165\r\n{"retry":25,"jid":"12345678","queue":"default","jobtype":"a",'
+            b'$164\r\n{"retry":25,"jid":"12345678","queue":"default","jobtype":"a",'
             b'"created_at":"@now","enqueued_at":"@now","args":[]}\r\n',
         ),
         ask(b'ACK {"jid":"12345678"}', OK),

@@ -1,0 +1,21 @@
+"""The real server's timers, all in one shared wait; the embedded one's by its clock."""
+
+import asyncio
+
+import pytest
+
+from tests.conformance._real import run_alone, shared
+from tests.conformance._runner import run_together
+from tests.conformance._table import TIMERS
+from tests.real import RealServer
+
+
+@pytest.mark.asyncio
+async def test_the_real_server_acts_by_its_clock(real_server: RealServer) -> None:
+    together = [row for row in TIMERS if not row.private]
+    async with asyncio.TaskGroup() as group:
+        differences = group.create_task(run_together(together, shared(real_server)))
+        for row in TIMERS:
+            if row.private:
+                group.create_task(run_alone(row))
+    assert not differences.result(), "\n\n".join(differences.result())
