@@ -96,7 +96,7 @@ def read_job(payload: bytes) -> tuple[Document, int | None]:
         document = _plain_one.decode(payload)
     except _NOT_PLAIN:
         return _read_thoroughly(payload)
-    if _is_odd(payload) or (document.custom and _may_repeat_custom(payload, 1)):
+    if _is_odd(payload) or _may_repeat_custom(payload, bool(document.custom)):
         return _read_thoroughly(payload)
     document.priority = UNSET
     return document, None if document.retry is UNSET else document.retry
@@ -116,7 +116,7 @@ def read_jobs(payload: bytes) -> Sequence[Document]:
     for document in documents:
         document.priority = UNSET
         customised += bool(document.custom)
-    if _is_odd(payload) or (customised and _may_repeat_custom(payload, customised)):
+    if _is_odd(payload) or _may_repeat_custom(payload, customised):
         return _read_all_thoroughly(payload)
     return documents
 
@@ -126,7 +126,10 @@ def _is_odd(payload: bytes) -> bool:
 
 
 def _may_repeat_custom(payload: bytes, jobs: int) -> bool:
-    """Whether a job may have two `custom`, which merge; an escaped letter could hide one."""
+    """Whether a job may have two `custom`, which merge; an escaped letter could hide one.
+
+    `jobs` is how many have one with something in it.
+    """
     return payload.count(b'"custom"') > jobs or b"\\u006" in payload or b"\\u007" in payload
 
 
