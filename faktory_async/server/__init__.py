@@ -4,6 +4,13 @@ from faktory_async.server._answers import MAX_CONNECTIONS, Answer, Answers, Clos
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._embedded import EmbeddedServer
+from faktory_async.server._snapshots import (
+    CountersSnapshot,
+    QueueSnapshot,
+    TimedSnapshot,
+    WorkerSnapshot,
+    WorkingSnapshot,
+)
 from faktory_async.server._waiting import FETCH_SECONDS, Waiting
 from faktory_async.server._workers import WorkerState
 
@@ -15,7 +22,12 @@ __all__ = [
     "Broker",
     "Close",
     "Connection",
+    "CountersSnapshot",
     "EmbeddedServer",
+    "QueueSnapshot",
+    "TimedSnapshot",
     "Waiting",
+    "WorkerSnapshot",
     "WorkerState",
+    "WorkingSnapshot",
 ]
