@@ -11,13 +11,14 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from faktory_async.net._link import Link
 from faktory_async.net._stream_link import socket_readable
 
 # What one peer may have waiting here before it is asked to wait itself.
 _READ_LIMIT = 256 * 1024
 
 
-class AsyncioLink(asyncio.Protocol):
+class AsyncioLink(asyncio.Protocol, Link):
     """Both the protocol of a transport and the link above it."""
 
     def __init__(self, on_connect: "Callable[[AsyncioLink], None] | None" = None) -> None:

@@ -2,6 +2,8 @@
 
 import anyio
 
+from faktory_async.net._link import Link
+
 # What one side may have waiting before the other side has to wait.
 _ROOM = 64 * 1024
 
@@ -27,7 +29,7 @@ class _Pipe:
         await self._changed.wait()
 
 
-class MemoryLink:
+class MemoryLink(Link):
     """One end of a pair made by `memory_links`."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:

@@ -7,10 +7,12 @@ import socket
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
+from faktory_async.net._link import Link
+
 _CHUNK = 65_536
 
 
-class StreamLink:
+class StreamLink(Link):
     """Wraps an anyio stream.
 
     It cannot know what stayed on this side, so `unsent` is 0; where the stream has no socket to
