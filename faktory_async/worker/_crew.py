@@ -169,6 +169,7 @@ class Crew:
     async def _end(self) -> None:
         with self._phases.before(Phase.CUT), anyio.move_on_after(self._grace):
             await self._idle.wait()
+            await self._reports.settled()  # a stalled server may use the grace too
         if not self._idle.is_set():
             await self._cut()
         with anyio.move_on_after(_LAST):
