@@ -8,11 +8,12 @@ surely not handed over, and it outlives the transport's own count, which is clea
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import Callable
 from typing import cast
 
 from faktory_async.net._link import Link
-from faktory_async.net._stream_link import socket_readable
+from faktory_async.net._stream_link import shut_down, socket_readable
 
 # What one peer may have waiting here before it is asked to wait itself.
 _READ_LIMIT = 256 * 1024
@@ -26,12 +27,14 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._encrypted = False
+        self._exact = False
         self._chunks: list[bytes] = []
         self._size = 0
         self._reading_paused = False
         self._eof = False
         self._lost: Exception | None = None
         self._over = False
+        self._aborted = False
         self._writing_paused = False
         self._kept = 0
         self._reader: asyncio.Future[None] | None = None
@@ -45,6 +48,8 @@ class AsyncioLink(asyncio.Protocol, Link):
         transport = self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
         self._encrypted = transport.get_extra_info("sslcontext") is not None
+        # TLS holds bytes of its own, and Windows writes behind the loop's back.
+        self._exact = not self._encrypted and sys.platform != "win32"
         self._closed = asyncio.get_running_loop().create_future()
         if not self._encrypted:
             transport.set_write_buffer_limits(high=0)
@@ -75,7 +80,7 @@ class AsyncioLink(asyncio.Protocol, Link):
     def connection_lost(self, exc: Exception | None) -> None:
         self._over = True
         self._lost = exc
-        if self._writing_paused and not self._kept:
+        if self._writing_paused and self._exact and not self._kept:
             self._kept = 1  # the count is gone with the buffer, but the last byte stayed here
         self._eof = True
         self._wake_reader()
@@ -93,7 +98,7 @@ class AsyncioLink(asyncio.Protocol, Link):
             await self._drained()
         elif empty and transport.is_closing():
             # The first write to the socket failed, so the kernel has none of these bytes.
-            self._kept = 0 if self._encrypted else len(data)
+            self._kept = len(data) if self._exact else 0
             raise self._lost or ConnectionResetError("the connection was lost while sending")
 
     async def receive(self) -> bytes:
@@ -121,15 +126,19 @@ class AsyncioLink(asyncio.Protocol, Link):
         return self._socket is not None and socket_readable(self._socket)
 
     def unsent(self) -> int:
-        if self._kept or not self._writing_paused or self._encrypted or self._transport is None:
+        if self._kept or not self._writing_paused or not self._exact or self._transport is None:
             return self._kept
         return self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        if self._transport is not None and not self._over:
-            self._kept = self.unsent()
-            self._over = True
-            self._transport.abort()
+        if self._transport is None or self._aborted or self._is_closed():
+            return
+        self._kept = self.unsent()
+        self._aborted = self._over = True
+        if self._kept and self._socket is not None:
+            # uvloop ends a transport one round later, and would go on writing until then.
+            shut_down(self._socket, socket.SHUT_WR)
+        self._transport.abort()
 
     async def aclose(self) -> None:
         if self._transport is None or self._closed is None:
@@ -140,7 +149,10 @@ class AsyncioLink(asyncio.Protocol, Link):
             # Waits for what is still to be written; a shield, since the future is not this task's.
             await asyncio.shield(self._closed)
         finally:
-            self._transport.abort()
+            self.abort()
+
+    def _is_closed(self) -> bool:
+        return self._closed is not None and self._closed.done()
 
     # -- waiting ------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+from collections.abc import Generator
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -22,16 +23,25 @@ class StreamLink(Link):
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._over = False
-        self._socket: socket.socket | None = stream.extra(SocketAttribute.raw_socket, None)
+        self._at_work: set[anyio.CancelScope] = set()
+        raw = stream.extra(SocketAttribute.raw_socket, None)
+        # What asyncio's transports show is a stand-in. uvloop's does not even notice that its
+        # descriptor was closed and given to another socket, so it is looked at by a copy.
+        self._copy = None if raw is None or type(raw) is socket.socket else raw.dup()
+        self._socket = self._copy or raw
 
     async def send(self, data: bytes) -> None:
-        await self._stream.send(data)
+        with self._until_aborted():
+            return await self._stream.send(data)
+        raise anyio.ClosedResourceError
 
     async def receive(self) -> bytes:
-        try:
-            return await self._stream.receive(_CHUNK)
-        except anyio.EndOfStream:
-            return b""
+        with self._until_aborted():
+            try:
+                return await self._stream.receive(_CHUNK)
+            except anyio.EndOfStream:
+                return b""
+        raise anyio.ClosedResourceError
 
     def readable(self) -> bool:
         return self._over or (self._socket is not None and socket_readable(self._socket))
@@ -41,13 +51,32 @@ class StreamLink(Link):
 
     def abort(self) -> None:
         self._over = True
+        for scope in self._at_work:
+            scope.cancel()
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed already: that is what was wanted
-                self._socket.shutdown(socket.SHUT_RDWR)
+            shut_down(self._socket, socket.SHUT_RDWR)
 
     async def aclose(self) -> None:
         self._over = True
-        await self._stream.aclose()
+        try:
+            await self._stream.aclose()
+        except BaseException:
+            self.abort()  # a transport that still had bytes to write would otherwise go on
+            raise
+        finally:
+            if self._copy is not None:
+                self._copy.close()
+
+    @contextlib.contextmanager
+    def _until_aborted(self) -> Generator[None]:
+        if self._over:
+            raise anyio.ClosedResourceError
+        with anyio.CancelScope() as scope:
+            self._at_work.add(scope)
+            try:
+                yield
+            finally:
+                self._at_work.remove(scope)
 
 
 def socket_readable(sock: socket.socket) -> bool:
@@ -59,3 +88,9 @@ def socket_readable(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def shut_down(sock: socket.socket, how: int) -> None:
+    """Shut a connected socket down, also where a transport of uvloop only lends a stand-in."""
+    with contextlib.suppress(OSError), sock.dup() as duplicate:  # an end that came first is fine
+        duplicate.shutdown(how)

@@ -1,0 +1,93 @@
+"""The loops that coroutines run in here: real ones, and ones whose time jumps."""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, ParamSpec
+
+import anyio
+import pytest
+import trio.testing
+
+__all__ = [
+    "JumpingLoop",
+    "backend",
+    "in_virtual_time",
+    "on_asyncio_loops",
+    "on_every_loop",
+    "on_trio",
+    "on_virtual_asyncio",
+    "on_virtual_trio",
+]
+
+P = ParamSpec("P")
+
+_PATIENCE: Final = 60.0  # seconds that a test may take, on its loop's clock
+_STUCK: Final = 5.0  # real seconds without an event after which a loop in virtual time is stuck
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Never waits for time to pass: says at once that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            if not (events := super().select(_STUCK)):
+                raise AssertionError("nothing can ever happen in this loop")
+            return events
+        events = super().select(0)
+        if not events and timeout > 0:
+            self.now += timeout
+        return events
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop for work in memory: when there is nothing to do, its clock jumps."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+_BACKENDS: Final[Mapping[str, Callable[[], tuple[str, dict[str, Any]]]]] = {
+    "asyncio": lambda: ("asyncio", {}),
+    "uvloop": lambda: ("asyncio", {"use_uvloop": True}),
+    "trio": lambda: ("trio", {}),
+    "asyncio-virtual": lambda: ("asyncio", {"loop_factory": JumpingLoop}),
+    "trio-virtual": lambda: ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}),
+}
+
+
+def backend(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what anyio's plugin needs to run a test on the backend of that name."""
+    return _BACKENDS[name]()
+
+
+def _on(*names: str) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awaitable[None]]]:
+    def decorate(test: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
+        @functools.wraps(test)
+        async def bounded(*args: P.args, **kwargs: P.kwargs) -> None:
+            with anyio.fail_after(_PATIENCE):
+                await test(*args, **kwargs)
+
+        return pytest.mark.anyio(
+            pytest.mark.parametrize("anyio_backend", names, indirect=True)(bounded)
+        )
+
+    return decorate
+
+
+on_every_loop = _on("asyncio", "uvloop", "trio")
+"""Run a test that uses sockets; like its siblings, it fails a test that hangs."""
+on_asyncio_loops = _on("asyncio", "uvloop")
+in_virtual_time = _on("asyncio-virtual", "trio-virtual")
+on_virtual_asyncio = _on("asyncio-virtual")
+on_virtual_trio = _on("trio-virtual")
+on_trio = _on("trio")
