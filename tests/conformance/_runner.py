@@ -88,7 +88,7 @@ class _Conversation:
             await self._part()
         finally:
             for stream in [*self._streams.values(), *self._crowd]:
-                stream.close()
+                await stream.close()
 
     async def tidy(self) -> None:
         """Remove what this run has left on the server."""
@@ -115,7 +115,7 @@ class _Conversation:
             case HalfClose():
                 (await self._stream(step.on)).half_close()
             case HangUp():
-                self._streams.pop(step.on).close()
+                await self._streams.pop(step.on).close()
             case _:
                 await self._disturb(number, step)
 
@@ -133,7 +133,7 @@ class _Conversation:
             case Restart():
                 await self._target.restart()
                 for stream in self._streams.values():
-                    stream.close()
+                    await stream.close()
                 self._streams.clear()
 
     async def _stream(self, name: str) -> Stream:
@@ -261,4 +261,4 @@ async def _command(target: Target, lines: Iterable[tuple[bytes, bytes]]) -> None
                 if (reply := await stream.reply()) != expected:
                     raise DifferenceError(f"{line!r} was answered by {reply!r}")
     finally:
-        stream.close()
+        await stream.close()

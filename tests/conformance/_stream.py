@@ -75,10 +75,15 @@ class Stream:
         return bytes(self.buffer)
 
     async def silent(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
+        """Tell whether for so long neither a byte nor the end comes."""
+        if self.buffer or self.ended:
+            return False
+        try:
             async with asyncio.timeout(seconds):
-                return not self.buffer and not await self._more()
-        return not self.buffer and not self.ended
+                await self._more()
+        except TimeoutError:
+            return True
+        return False
 
     async def _more(self) -> bool:
         try:
@@ -92,5 +97,7 @@ class Stream:
     def half_close(self) -> None:
         self._writer.write_eof()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
