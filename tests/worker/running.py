@@ -1,0 +1,61 @@
+"""A worker that runs beside the test."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from faktory_async import StopDetails, Worker
+
+
+class Running:
+    """One `run()` in a task of its own.
+
+    Attributes:
+        scope: Cancelling it cancels `run()`.
+        error: What `run()` raised.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.scope = anyio.CancelScope()
+        self.error: Exception | None = None
+        self.over = anyio.Event()
+        self.ended_at = 0.0
+        self._details: StopDetails | None = None
+
+    async def run(self) -> None:
+        try:
+            with self.scope:
+                self._details = await self.worker.run()
+        except Exception as error:  # noqa: BLE001 - the test asks for it
+            self.error = error
+        finally:
+            self.ended_at = anyio.current_time()
+            self.over.set()
+
+    async def end(self) -> StopDetails:
+        """Wait for the end of `run()`, which must be a return."""
+        await self.over.wait()
+        if self.error is not None:
+            raise self.error
+        assert self._details is not None, "run() was cancelled"
+        return self._details
+
+    async def stop(self) -> StopDetails:
+        self.worker.stop()
+        return await self.end()
+
+    @property
+    def returned(self) -> bool:
+        return self._details is not None
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncGenerator[Running]:
+    """Run the worker for the length of a block; it is ended by force where it still runs then."""
+    run = Running(worker)
+    async with anyio.create_task_group() as group:
+        group.start_soon(run.run)
+        yield run
+        group.cancel_scope.cancel()
