@@ -1,8 +1,10 @@
 """From an exception to a `Fail`. Whatever the exception does, this does not fail."""
 
 import builtins
+import os
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
 from faktory_async.model import Job
@@ -15,6 +17,8 @@ MAX_LINES: Final = 50
 # The server keeps a line whatever its length.
 MAX_LINE: Final = 1_000
 
+_HERE: Final = os.path.dirname(__file__)  # noqa: PTH120 - compared with the names of code objects
+
 
 def failure(error: BaseException, job: Job | None = None) -> Fail:
     """Return what to report of an exception.
@@ -26,10 +30,21 @@ def failure(error: BaseException, job: Job | None = None) -> Fail:
     """
     wanted = job.backtrace if job is not None else 0
     lines = min(wanted, MAX_LINES) if wanted > 0 else MAX_LINES
+    return bounded(
+        Fail(
+            errtype=_or_say_why(lambda: _errtype(type(error))),
+            message=_or_say_why(lambda: str(error)),
+            backtrace=_backtrace(error, lines),
+        )
+    )
+
+
+def bounded(fail: Fail) -> Fail:
+    """Return the failure cut to what the server keeps, and to what can be sent."""
     return Fail(
-        errtype=cut(_errtype(type(error)), MAX_ERRTYPE),
-        message=cut(_or_say_why(lambda: str(error)), MAX_MESSAGE),
-        backtrace=_backtrace(error, lines),
+        errtype=cut(fail.errtype, MAX_ERRTYPE),
+        message=cut(fail.message, MAX_MESSAGE),
+        backtrace=tuple(cut(line, MAX_LINE) for line in fail.backtrace[:MAX_LINES]),
     )
 
 
@@ -38,7 +53,8 @@ def cut(text: str, size: int) -> str:
 
     What no UTF-8 can hold, lone surrogates, becomes a question mark.
     """
-    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+    # Not `text.encode`: an exception's text may be of a subclass with ideas of its own.
+    return str.encode(text, "utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
 def _errtype(kind: type[BaseException]) -> str:
@@ -49,12 +65,19 @@ def _errtype(kind: type[BaseException]) -> str:
 
 def _backtrace(error: BaseException, lines: int) -> tuple[str, ...]:
     frames = traceback.StackSummary.extract(
-        traceback.walk_tb(error.__traceback__), lookup_lines=False
+        traceback.walk_tb(_beyond_us(error.__traceback__)), lookup_lines=False
     )
     return tuple(
-        cut(_or_say_why(lambda frame=frame: _line(frame)), MAX_LINE)  # type: ignore[misc]  # the default binds the loop's frame
+        _or_say_why(lambda frame=frame: _line(frame))  # type: ignore[misc]  # the default binds the loop's frame
         for frame in reversed(frames[-lines:])
     )
+
+
+def _beyond_us(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of the worker itself, by which every handler is called."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    return trace
 
 
 def _line(frame: traceback.FrameSummary) -> str:

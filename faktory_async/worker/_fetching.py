@@ -112,8 +112,13 @@ class Fetcher:
 
 def _run(data: bytes, sent_at: float) -> Run | None:
     try:
-        return Run(Envelope.decode(data), sent_at)
+        envelope = Envelope.decode(data)
     except InvalidJobError as error:
-        # Without a jid nothing can be reported: the server retries it after its reservation.
-        _log.error("a fetched job cannot be read and has no jid to report it by: %s", error)
-        return None
+        problem = str(error)
+    else:
+        if envelope.jid:
+            return Run(envelope, sent_at)
+        problem = "it is a JSON document without a jid"
+    # Without a jid nothing can be reported: the server retries it after its reservation.
+    _log.error("a fetched job cannot be read and has no jid to report it by: %s", problem)
+    return None

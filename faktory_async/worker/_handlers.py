@@ -1,13 +1,13 @@
 """jobtype → handler. Pure."""
 
+import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from faktory_async.errors import DuplicateJobTypeError, UsageError
 from faktory_async.model import Job
-from faktory_async.worker._failure import failure
 from faktory_async.worker._outcome import Ack, Outcome
 
 Handler: TypeAlias = Callable[[Job], Awaitable[object]]
@@ -81,23 +81,20 @@ class Handlers:
 
 def _runner(handler: Handler) -> Runner:
     async def run(job: Job) -> Outcome:
-        try:
-            await handler(job)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the job's failure
-            return failure(error, job)
+        await handler(job)
         return Ack()
 
     return run
 
 
 def _is_coroutine_function(handler: object) -> bool:
+    while isinstance(handler, functools.partial):
+        handler = cast("functools.partial[object]", handler).func
     if inspect.iscoroutinefunction(handler):
         return True
-    # An object with an `async def __call__`, and what functools.partial wraps.
+    # An object with an `async def __call__`; a class has one too, but calling it makes an object.
     call = getattr(handler, "__call__", None)  # noqa: B004 - its kind matters, not its presence
-    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(
-        getattr(handler, "func", None)
-    )
+    return not isinstance(handler, type) and inspect.iscoroutinefunction(call)
 
 
 def _name(handler: object) -> str:

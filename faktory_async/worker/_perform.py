@@ -7,11 +7,11 @@ from typing import Final
 
 import anyio
 
-from faktory_async.errors import InvalidJobError, UsageError
+from faktory_async.errors import UsageError
 from faktory_async.model import Job
-from faktory_async.worker._failure import MAX_MESSAGE, cut, failure
-from faktory_async.worker._handlers import HandlerSource
-from faktory_async.worker._outcome import Fail, Outcome
+from faktory_async.worker._failure import bounded, failure
+from faktory_async.worker._handlers import HandlerSource, Runner
+from faktory_async.worker._outcome import Ack, Fail, Outcome
 from faktory_async.worker._run import Run
 
 _current: Final[ContextVar[Job]] = ContextVar("faktory_async_current_job")
@@ -37,35 +37,59 @@ async def perform(run: Run, handlers: HandlerSource) -> Outcome:
     """Work a job and return how that ended.
 
     It ends in a `Fail` where the job cannot be decoded, nothing handles its type, the handler
-    raises, is cancelled by somebody else, or is cut short by the run's scope.
+    raises, is cancelled by somebody else, or is cut short.
 
-    Cancelling `run.scope` cuts the handler short. Any other cancellation that reaches the handler
-    counts as its failure.
+    Cutting the run cancels the handler. Any other cancellation that reaches the handler counts as
+    its failure.
     """
+    if run.was_cut:
+        return INTERRUPTED
     try:
         job = run.job()
-    except InvalidJobError as error:
+        runner = handlers.resolve(job.jobtype) or _unknown(handlers)
+    except Exception as error:  # noqa: BLE001 - bytes that are no job, a source that is broken
         return failure(error)
-    runner = handlers.resolve(job.jobtype)
-    if runner is None:
-        return unknown_jobtype(job, handlers)
-    with run.scope, _as_current(job):
-        try:
-            return await runner(job)
-        except anyio.get_cancelled_exc_class() as error:
-            if run.scope.cancel_called:
-                raise
-            return failure(error, job)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the job's failure, not ours
-            return failure(error, job)
+    return await _guarded(runner, job, run)
+
+
+async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
+    run.begin()
+    try:
+        with run.scope, _as_current(job):
+            return _sound(await runner(job))
+    except (KeyboardInterrupt, GeneratorExit):
+        raise  # meant for the whole process, or for this very coroutine
+    except anyio.get_cancelled_exc_class() as error:
+        return INTERRUPTED if run.was_cut else failure(error, job)
+    except BaseException as error:  # noqa: BLE001 - the job's failure, not ours
+        return failure(error, job)
     return INTERRUPTED
 
 
-def unknown_jobtype(job: Job, handlers: HandlerSource) -> Fail:
-    """Return the failure of a job that nothing handles, naming what is handled."""
-    known = ", ".join(sorted(map(repr, handlers.jobtypes()))) or "none"
-    message = f"no handler for {job.jobtype!r}; registered here: {known}"
-    return Fail(errtype="UnknownJobType", message=cut(message, MAX_MESSAGE))
+def _sound(outcome: object) -> Outcome:
+    """Return what a runner returned, cut to what the server keeps.
+
+    Raises:
+        TypeError: it is no outcome at all.
+    """
+    match outcome:
+        case Ack():
+            return outcome
+        case Fail():
+            return bounded(outcome)
+        case _:
+            raise TypeError(f"a runner must return an Outcome, not {type(outcome).__name__}")
+
+
+def _unknown(handlers: HandlerSource) -> Runner:
+    """Return what fails a job that nothing handles, naming what is handled."""
+
+    async def fail(job: Job) -> Outcome:
+        known = ", ".join(sorted(map(repr, handlers.jobtypes()))) or "none"
+        message = f"no handler for {job.jobtype!r}; registered here: {known}"
+        return Fail(errtype="UnknownJobType", message=message)
+
+    return fail
 
 
 @contextmanager

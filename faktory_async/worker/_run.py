@@ -1,10 +1,12 @@
 """One run of a fetched job, from its FETCH to its report."""
 
+import asyncio
 from typing import Final
 
 import anyio
 
 from faktory_async.model import Envelope, Job
+from faktory_async.net import on_asyncio
 
 # What the server makes of a job's `reserve_for`.
 _DEFAULT_RESERVATION: Final = 1_800
@@ -19,7 +21,8 @@ class Run:
         fetched_at: When that FETCH was sent, on anyio's clock: the reservation is not older.
 
     Attributes:
-        scope: Cancelled when the run is cut short.
+        scope: What the handler runs in.
+        was_cut: Whether the run was cut short, perhaps before it began.
         reported: Whether an outcome was handed to the reports; there is only one.
     """
 
@@ -27,7 +30,9 @@ class Run:
         self.envelope = envelope
         self.fetched_at = fetched_at
         self.scope = anyio.CancelScope()
+        self.was_cut = False
         self.reported = False
+        self._task: asyncio.Task[object] | None = None
         self._seconds = _DEFAULT_RESERVATION
 
     @property
@@ -50,6 +55,25 @@ class Run:
         if job.reserve_for:  # the server takes 0 for "not given"
             self._seconds = max(job.reserve_for, _LEAST_RESERVATION)
         return job
+
+    def begin(self) -> None:
+        """Note that the calling task runs the handler from here on."""
+        self._task = asyncio.current_task() if on_asyncio() else None
+
+    def cut(self) -> None:
+        """Cancel the handler the way its event loop does: once on asyncio, for good on trio.
+
+        On asyncio a `finally` block can await what it needs; a cancelled scope would not let it.
+        """
+        self.was_cut = True
+        if self._task is None:
+            self.scope.cancel()
+        else:
+            self._task.cancel()
+
+    def cut_for_good(self) -> None:
+        """Cancel whatever the handler still awaits."""
+        self.scope.cancel()
 
     def __str__(self) -> str:
         return f"job {self.jid} ({self.envelope.jobtype})"
