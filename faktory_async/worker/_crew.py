@@ -9,7 +9,6 @@ import anyio
 from anyio.abc import TaskGroup
 from msgspec import Struct
 
-from faktory_async.errors import AuthenticationError
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._fetching import Fetcher
 from faktory_async.worker._handlers import HandlerSource
@@ -39,6 +38,8 @@ class StopDetails(Struct, frozen=True, kw_only=True):
         interrupted: The jids of jobs that were cut short, or not begun; they were FAILed.
         unreported: The jids whose outcome the server could not be told: they run again when
             their reservation ends.
+        unknown: How many reports may not have been recorded: unanswered for too long, or answered
+            by an error that says nothing about the job. Each is in the log.
         fetches_out: How many FETCHes were unanswered at the end; each may have reserved a job
             that runs again when its reservation ends.
     """
@@ -48,6 +49,7 @@ class StopDetails(Struct, frozen=True, kw_only=True):
     failed: int = 0
     interrupted: tuple[str, ...] = ()
     unreported: tuple[str, ...] = ()
+    unknown: int = 0
     fetches_out: int = 0
 
 
@@ -90,27 +92,35 @@ class Crew:
         self._interrupted: list[str] = []
         self._fetches_out = 0
         self._idle = anyio.Event()
-        self._refused: AuthenticationError | None = None
+        self._error: Exception | None = None
 
     async def work(self) -> StopDetails:
         """Work until told to stop.
 
         Raises:
             AuthenticationError: the server does not take the password.
+            UsageError: there is no connecting with these options.
 
         Not to be cancelled: `phases` is how it is ended.
         """
-        async with self._handlers.running(), anyio.create_task_group() as jobs:
-            async with anyio.create_task_group() as crew:
-                self._begin(crew, jobs)
-                await self._phases.reached(Phase.TERMINATING)
-                await self._end()
-                crew.cancel_scope.cancel()
-            self._phases.lifecycle.advance(Phase.STOPPED, "")
-            # A handler that does not heed its cancellation is still waited for here.
-        if self._refused is not None:
-            raise self._refused
+        if self._phases.lifecycle.phase < Phase.TERMINATING:
+            with self._phases.before(Phase.TERMINATING) as starting:
+                async with self._handlers.running():
+                    self._phases.spare(starting)
+                    if not starting.cancel_called:
+                        await self._work_in_order()
+        self._phases.lifecycle.advance(Phase.STOPPED, "")
+        if self._error is not None:
+            raise self._error
         return self._details()
+
+    async def _work_in_order(self) -> None:
+        # A handler that does not heed its cancellation is waited for when all else is over.
+        async with anyio.create_task_group() as jobs, anyio.create_task_group() as crew:
+            self._begin(crew, jobs)
+            await self._phases.reached(Phase.TERMINATING)
+            await self._end()
+            crew.cancel_scope.cancel()
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -123,11 +133,13 @@ class Crew:
             crew.start_soon(self._fetch, fetcher, jobs)
 
     async def _member(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Whatever a member dies of, jobs and reports still come to their end in order."""
         try:
             await run()
-        except AuthenticationError as error:
-            self._refused = error
-            self._phases.lifecycle.advance(Phase.TERMINATING, "the server refused the password")
+        except Exception as error:  # noqa: BLE001 - raised by `work` in the end
+            if self._error is None:
+                self._error = error
+            self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
 
     async def _fetch(self, fetcher: Fetcher, jobs: TaskGroup) -> None:
         def start(run: Run) -> None:
@@ -149,6 +161,8 @@ class Crew:
             jobs.start_soon(self._work, run, name=str(run))
 
     async def _work(self, run: Run) -> None:
+        if self._phases.lifecycle.phase >= Phase.CUT:
+            run.cut()  # between its arrival and this first step of its task
         outcome = await perform(run, self._handlers)
         self._runs.discard(run)
         self._finish(run, outcome)
@@ -183,6 +197,7 @@ class Crew:
             failed=self._reports.counts.failed,
             interrupted=tuple(self._interrupted),
             unreported=self._reports.undelivered(),
+            unknown=self._reports.counts.unknown,
             fetches_out=self._fetches_out,
         )
 
@@ -190,10 +205,11 @@ class Crew:
         """Cancel what still runs, wait for it a little, and report it whatever it does."""
         self._phases.lifecycle.advance(Phase.CUT, "")
         for run in self._runs:
-            run.scope.cancel()
+            run.cut()
         with anyio.move_on_after(_FINALLY):
             await self._idle.wait()
         for run in self._runs:
+            run.cut_for_good()
             _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
             self._interrupted.append(run.jid)
             self._reports.add(run, INTERRUPTED)

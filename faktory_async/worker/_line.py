@@ -5,11 +5,13 @@ from typing import Final
 
 import anyio
 
-from faktory_async.errors import AuthenticationError, FaktoryError
+from faktory_async.errors import AuthenticationError, FaktoryError, UsageError
 from faktory_async.net import Connection, Connector
 from faktory_async.worker._backoff import Backoff
 
 _log: Final = logging.getLogger("faktory_async.worker")
+
+_IN_A_HURRY: Final = 0.1  # seconds
 
 
 class Outage:
@@ -26,7 +28,7 @@ class Outage:
             _log.warning("the server %s is away: %s", self._address, error)
 
     def ended(self) -> None:
-        """Note that a line was made."""
+        """Note that a line has proved good."""
         if self._away:
             self._away = False
             _log.warning("the server %s is back", self._address)
@@ -45,12 +47,14 @@ class Line:
         self._outage = outage
         self._connection: Connection | None = None
         self._backoff = Backoff()
+        self._hurried = anyio.Event()
 
     async def connection(self) -> Connection:
         """Return the connection, a new one where the last one is no good, however long it takes.
 
         Raises:
             AuthenticationError: waiting would not change the password.
+            UsageError: nor what the program says, such as TLS files that are not there.
 
         Cancelled, nothing is left behind.
         """
@@ -60,16 +64,18 @@ class Line:
             await self.hang_up()
             try:
                 self._connection = await self._connector()
-            except AuthenticationError:
+            except (AuthenticationError, UsageError):
                 raise
             except FaktoryError as error:
                 self._outage.began(error)
                 await self.pause()
             else:
-                self._outage.ended()
+                if not self._connection.usable:
+                    await self.pause()  # closed as soon as it was made: no reason to storm
 
     def worked(self) -> None:
         """Note that a command was answered: only that proves a line good."""
+        self._outage.ended()
         self._backoff.reset()
 
     async def broke(self, error: FaktoryError) -> None:
@@ -80,7 +86,13 @@ class Line:
 
     async def pause(self) -> None:
         """Wait before the next try: 0.1 s, and longer each time until something worked."""
-        await anyio.sleep(self._backoff.wait())
+        with anyio.move_on_after(self._backoff.wait()):
+            await self._hurried.wait()
+            await anyio.sleep(_IN_A_HURRY)
+
+    def hurry(self) -> None:
+        """Wait no longer than 0.1 s before any try from now on: there is not much time left."""
+        self._hurried.set()
 
     async def hang_up(self) -> None:
         """Close the connection, politely where it is idle. Not cut short by a cancelled scope."""

@@ -10,13 +10,7 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 
-from faktory_async.errors import (
-    FaktoryError,
-    JobNotFoundError,
-    ProtocolError,
-    ServerError,
-    UnavailableError,
-)
+from faktory_async.errors import FaktoryError, ProtocolError, ServerBusyError, UnavailableError
 from faktory_async.net import Connection
 from faktory_async.protocol import Ack as AckCommand
 from faktory_async.protocol import Command, Ticket
@@ -33,6 +27,8 @@ _PATIENCE: Final = 15.0
 # repeated FAIL cannot hit a later run.
 _REPEAT_FAIL: Final = 10.0
 _MOST: Final = 1_000  # reports in one packet
+# Errors that may be others, or none, at the next try.
+_PASSING: Final = (UnavailableError, ServerBusyError, ProtocolError)
 
 
 class Counts(Struct):
@@ -115,7 +111,8 @@ class Reports:
             await self._line.hang_up()
 
     async def settled(self) -> None:
-        """Return when nothing is waiting or under way."""
+        """Return when nothing is waiting or under way; what waits for a next try, tries soon."""
+        self._line.hurry()
         while self._waiting or self._under_way:
             await self._settled.wait()
 
@@ -141,13 +138,13 @@ class Reports:
         commands = [report.command for report in self._under_way]
         try:
             ticket = await connection.send(commands, timeout=_PATIENCE, renewed=True)
-        except (UnavailableError, ProtocolError) as error:
+        except FaktoryError as error:
             self._return([], written=error.maybe_executed)
             await self._line.broke(error)
             return
         try:
             await connection.receive(ticket)
-        except (UnavailableError, ProtocolError) as error:
+        except FaktoryError as error:
             self._return(self._replies(ticket), written=True)
             await self._line.broke(error)
             return
@@ -185,15 +182,16 @@ class Reports:
                 self.counts.acked += 1
             else:
                 self.counts.failed += 1
-        elif not answer.maybe_executed and not isinstance(answer, JobNotFoundError):
-            return False  # certainly not executed: a server that shuts down
-        elif report.done and not isinstance(answer, JobNotFoundError):
-            return False  # an ACK harms nobody when it is repeated
+        elif isinstance(answer, _PASSING) and (report.done or not answer.maybe_executed):
+            # Certainly not executed, by a server that shuts down; or an ACK, which harms nobody
+            # when it is repeated.
+            return False
         else:
-            # `Job not found` says nothing about how the job ended, and any other error of a FAIL
-            # may come from a server that has lost the job already.
+            # `Job not found` says nothing about how the job ended; any other error of a FAIL may
+            # come from a server that has lost the job already; and what the server does not
+            # understand today, it will not understand tomorrow.
             self.counts.unknown += 1
-            _log.error("the failure of %s may not be recorded: %s", report.run, answer)
+            _log.error("how %s ended may not be recorded: %s", report.run, answer)
         return True
 
     def _give_up(self, report: _Report) -> None:
@@ -206,6 +204,6 @@ class Reports:
 def _error_of(command: Command[Any], reply: Any) -> FaktoryError | None:
     try:
         command.decode(reply)
-    except (ServerError, UnavailableError, ProtocolError) as error:
+    except FaktoryError as error:
         return error
     return None

@@ -81,6 +81,9 @@ class Worker:
             raise UsageError(f"queues is a sequence of names: write [{queues!r}]")
         if concurrency < 1:
             raise UsageError("a worker needs a concurrency of at least 1")
+        seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
+        if not seconds >= 0:
+            raise UsageError("a grace is not negative")
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
@@ -93,8 +96,6 @@ class Worker:
         )
         outage = Outage(address.url)
         phases = self._phases = Phases()
-        self._grace = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
-        self._signals = handle_signals
         self._started = False
 
         def line(who: Identity) -> Line:
@@ -112,7 +113,7 @@ class Worker:
             slots=slots,
             heart=Heart(line(identity), self.wid, phases),
             reports=Reports(line(PRODUCER)),
-            grace=self._grace,
+            grace=seconds,
             signals=handle_signals,
         )
 
@@ -184,7 +185,7 @@ class Worker:
             group.start_soon(self._work_shielded, ended, results)
             try:
                 await ended.wait()
-            except anyio.get_cancelled_exc_class():
+            except BaseException:  # a cancellation, or a KeyboardInterrupt
                 self._phases.lifecycle.advance(Phase.CUT, "cancelled")
                 raise
         if isinstance(results[0], Exception):

@@ -1,0 +1,45 @@
+"""What a worker is made with."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from faktory_async import TLS, AddressError, UsageError, Worker
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"queues": "critical"}, r"queues is a sequence of names: write \['critical'\]"),
+        ({"queues": []}, "at least one queue"),
+        ({"queues": ["a b"]}, "no name of a queue"),
+        ({"queues": ["a\r\nFLUSH"]}, "no name of a queue"),
+        ({"concurrency": 0}, "concurrency of at least 1"),
+        ({"wid": ""}, "a wid is printable ASCII"),
+        ({"wid": "a b"}, "a wid is printable ASCII"),
+        ({"wid": "a\n"}, "a wid is printable ASCII"),
+        ({"grace": -1}, "a grace is not negative"),
+        ({"grace": timedelta(seconds=-1)}, "a grace is not negative"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Worker(**options)
+
+
+def test_a_wrong_address_is_refused_at_once() -> None:
+    with pytest.raises(AddressError):
+        Worker(url="http://localhost")
+    with pytest.raises(AddressError):
+        Worker(url="tcp://localhost", tls=TLS())
+
+
+def test_each_worker_has_a_wid_of_its_own() -> None:
+    wids = {Worker().wid for _ in range(1_000)}
+    assert len(wids) == 1_000
+    assert all(len(wid) >= 16 for wid in wids)
+
+
+def test_a_repr_names_the_wid_and_how_far_it_is() -> None:
+    assert repr(Worker(wid="w1")) == "<Worker w1 not started>"
