@@ -51,15 +51,22 @@ NULL: Final = NullReply()
 
 def encode_reply(reply: Reply) -> bytes:
     """Return the bytes of one reply as the server sends them."""
-    match reply:
-        case BulkReply(data):
-            return b"$%d\r\n%b\r\n" % (len(data), data)
-        case NullReply():
-            return b"$-1\r\n"
-        case ErrorReply(code, text):
-            return f"-{code} {text}\r\n".encode("utf-8", "surrogateescape")
-        case SimpleReply(text):
-            return f"+{text}\r\n".encode("utf-8", "surrogateescape")
+    if isinstance(reply, BulkReply):
+        return b"$%d\r\n%b\r\n" % (len(reply.data), reply.data)
+    if isinstance(reply, NullReply):
+        return b"$-1\r\n"
+    line = f"-{reply.code} {reply.text}" if isinstance(reply, ErrorReply) else f"+{reply.text}"
+    return f"{line}\r\n".encode("utf-8", "surrogateescape")
+
+
+def shown(reply: Reply) -> str:
+    """Return the reply for an error's message, cut to what a line of a log can bear."""
+    if isinstance(reply, BulkReply):
+        return f"a bulk of {len(reply.data)} bytes"
+    if isinstance(reply, NullReply):
+        return repr("$-1")
+    text = reply.text[:40]
+    return repr(f"-{reply.code[:40]} {text}" if isinstance(reply, ErrorReply) else f"+{text}")
 
 
 class ReplyReader:
@@ -79,6 +86,7 @@ class ReplyReader:
         self._buffer = bytearray()
         self._searched = 0
         self._bulk_length: int | None = None
+        self._error: ProtocolError | None = None
 
     @property
     def pending(self) -> bool:
@@ -88,23 +96,41 @@ class ReplyReader:
     def feed(self, data: bytes) -> list[Reply]:
         """Take bytes in and return the replies that they complete.
 
+        Where replies are complete before what cannot be read, they are returned, and `check` and
+        every later `feed` raise: how the bytes were cut changes nothing about what is read.
+
         Raises:
-            ProtocolError: for what no Faktory sends, or a line or bulk over its limit. The
-                reader cannot be used after that.
+            ProtocolError: for what no Faktory sends, or a line or bulk over its limit.
         """
         if data == b"+OK\r\n" and not self._buffer and self._bulk_length is None:
             return [OK]  # by far the most frequent piece
+        self.check()
         self._buffer += data
         replies: list[Reply] = []
         position = 0
-        while (step := self._next(position)) is not None:
-            position, reply = step
-            if reply is not None:
-                replies.append(reply)
+        try:
+            while (step := self._next(position)) is not None:
+                position, reply = step
+                if reply is not None:
+                    replies.append(reply)
+        except ProtocolError as error:
+            # What cannot be read stays in the buffer, which keeps the frequent piece out.
+            self._error = error
+            if not replies:
+                raise
         if position:
             del self._buffer[:position]
             self._searched -= position
         return replies
+
+    def check(self) -> None:
+        """Raise what the last `feed` had to keep back, because replies came before it.
+
+        Raises:
+            ProtocolError: as `feed` does.
+        """
+        if self._error is not None:
+            raise self._error
 
     def _next(self, start: int) -> tuple[int, Reply | None] | None:
         """Read one line or one bulk at `start`; None when it is not all there."""
