@@ -2,23 +2,33 @@
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-import msgspec
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from faktory_async.errors import FaktoryError, ProtocolError, UsageError
 from faktory_async.model import ServerInfo
 from faktory_async.protocol._command import Command, expect_bulk, expect_ok, unexpected
-from faktory_async.protocol._handshake import Greeting, Identity, hello_fields
+from faktory_async.protocol._handshake import Greeting, Identity, check_wid, hello_fields
+from faktory_async.protocol._json import UNREADABLE, encode
 from faktory_async.protocol._refusals import refusal
 from faktory_async.protocol._reply import OK, BulkReply, NullReply, Reply
 
-_encode: Final = msgspec.json.Encoder().encode
-_rejections: Final = msgspec.json.Decoder(dict[str, str])
-_beat_reply: Final = msgspec.json.Decoder(dict[str, str])
-
 # A space would split one name into two, a newline would begin another command.
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]+")
+
+
+_rejections: Final = Decoder(dict[str, str])
+
+
+class _Wish(Struct):
+    """The reply to BEAT, where it is not `+OK`."""
+
+    state: str
+
+
+_wish: Final = Decoder(_Wish)
 
 
 class Hello(Command[None], frozen=True):
@@ -30,13 +40,18 @@ class Hello(Command[None], frozen=True):
     password: str | None = None
 
     def payload(self) -> bytes:
-        return _encode(hello_fields(self.greeting, self.identity, self.password))
+        return encode(hello_fields(self.greeting, self.identity, self.password))
 
     def understand(self, reply: Reply) -> None:
         expect_ok(self.verb, reply)
 
+    # Two ways to show a struct, both without the password.
+
     def __repr__(self) -> str:
-        return f"Hello({self.identity!r})"  # never the password
+        return f"Hello({self.identity!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("identity", self.identity)]
 
 
 class Push(Command[None], frozen=True):
@@ -68,7 +83,7 @@ class PushBulk(Command[dict[str, FaktoryError]], frozen=True):
             return {}
         try:
             texts = _rejections.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ProtocolError(f"the reply of PUSHB cannot be read: {error}") from error
         return {jid: refusal(text) for jid, text in texts.items()}
 
@@ -80,8 +95,8 @@ class Fetch(Command[bytes | None], frozen=True):
     queues: Sequence[str]
 
     def __post_init__(self) -> None:
-        if not self.queues:
-            raise UsageError("FETCH needs at least one queue")
+        if isinstance(self.queues, str) or not self.queues:
+            raise UsageError("FETCH needs a list of at least one queue")
         for queue in self.queues:
             if not _QUEUE.fullmatch(queue):
                 raise UsageError(f"{queue!r} is no name of a queue: use A-Z a-z 0-9 . _ -")
@@ -107,7 +122,7 @@ class Ack(Command[None], frozen=True):
     jid: str
 
     def payload(self) -> bytes:
-        return b'{"jid":%b}' % _encode(self.jid)
+        return b'{"jid":%b}' % encode(self.jid)
 
     def understand(self, reply: Reply) -> None:
         expect_ok(self.verb, reply)
@@ -123,7 +138,7 @@ class Fail(Command[None], frozen=True):
     backtrace: Sequence[str] = ()
 
     def payload(self) -> bytes:
-        return _encode(
+        return encode(
             {
                 "jid": self.jid,
                 "errtype": self.errtype,
@@ -147,16 +162,19 @@ class Beat(Command[str | None], frozen=True):
     rss_kb: int | None = None
     current_state: str | None = None
 
+    def __post_init__(self) -> None:
+        check_wid(self.wid)
+
     def payload(self) -> bytes:
         fields = {"wid": self.wid, "rss_kb": self.rss_kb, "current_state": self.current_state}
-        return _encode({name: value for name, value in fields.items() if value is not None})
+        return encode({name: value for name, value in fields.items() if value is not None})
 
     def understand(self, reply: Reply) -> str | None:
         if reply == OK:
             return None
         try:
-            return _beat_reply.decode(expect_bulk(self.verb, reply))["state"]
-        except (msgspec.DecodeError, KeyError) as error:
+            return _wish.decode(expect_bulk(self.verb, reply)).state
+        except UNREADABLE as error:
             raise unexpected(self.verb, reply) from error
 
 

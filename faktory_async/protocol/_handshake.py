@@ -1,19 +1,23 @@
 """The greeting, who we are, and the password's hash."""
 
 import hashlib
+import re
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from faktory_async.errors import AuthenticationError, ProtocolError
-from faktory_async.protocol._reply import Reply, SimpleReply
+from faktory_async.errors import AuthenticationError, ProtocolError, UsageError
+from faktory_async.protocol._json import UNREADABLE
+from faktory_async.protocol._reply import Reply, SimpleReply, shown
 
 VERSION: Final = 2
 # The server asks for 4,000 to 8,100; a hostile one could otherwise keep a core busy for hours.
 MAX_ITERATIONS: Final = 100_000
 
 _HI: Final = "HI "
+# The server repeats the wid in errors as it came: a line break would end that error early.
+_WID: Final = re.compile(r"[!-~]+")
 
 
 class Greeting(Struct, frozen=True):
@@ -34,7 +38,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Who says HELLO.
 
     Attributes:
-        wid: The worker's id; None for a producer, which never has to BEAT.
+        wid: The worker's id, printable ASCII without spaces; None for a producer, which never
+            has to BEAT.
         hostname: Where the process runs, for the server's list of workers.
         pid: Its process id.
         labels: Words that the server shows beside the worker.
@@ -47,6 +52,20 @@ class Identity(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     username: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.wid is not None:
+            check_wid(self.wid)
+
+
+def check_wid(wid: str) -> None:
+    """Refuse an id that no worker should have.
+
+    Raises:
+        UsageError: when it is empty or not printable ASCII without spaces.
+    """
+    if not _WID.fullmatch(wid):
+        raise UsageError(f"{wid!r} is no wid: use printable ASCII without spaces")
+
 
 PRODUCER: Final = Identity()
 
@@ -57,27 +76,40 @@ def parse_greeting(reply: Reply) -> Greeting:
     """Read `+HI {…}`.
 
     Raises:
-        ProtocolError: when the peer does not greet as a Faktory does.
+        ProtocolError: when the peer does not greet as a Faktory does; `maybe_executed` is False.
     """
     if not isinstance(reply, SimpleReply) or not reply.text.startswith(_HI):
-        raise ProtocolError("the peer does not greet as a Faktory does: no +HI")
+        raise ProtocolError(
+            f"the peer does not greet as a Faktory does: {shown(reply)} is no +HI",
+            maybe_executed=False,
+        )
     try:
         return _greeting.decode(reply.text[len(_HI) :])
-    except msgspec.DecodeError as error:
-        raise ProtocolError(f"the server's greeting cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise ProtocolError(
+            f"the server's greeting cannot be read: {error}", maybe_executed=False
+        ) from error
 
 
 def password_hash(password: str, salt: str, iterations: int) -> str:
     """Return the lower-case hex SHA-256 of password and salt, hashed `iterations` times over.
 
     Raises:
-        ProtocolError: when more than 100,000 iterations are asked for, or none.
+        ProtocolError: when more than 100,000 iterations are asked for, or none;
+            `maybe_executed` is False.
+        UsageError: for a password that is no Unicode.
     """
     if not 1 <= iterations <= MAX_ITERATIONS:
         raise ProtocolError(
-            f"the server asks for {iterations} hash iterations; the limit is {MAX_ITERATIONS}"
+            f"the server asks for {iterations} hash iterations; 1 to {MAX_ITERATIONS} are done",
+            maybe_executed=False,
         )
-    digest = f"{password}{salt}".encode()
+    # Python hands over an environment variable's bytes that are no UTF-8 in this form.
+    try:
+        digest = f"{password}{salt}".encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Without the error itself, which knows the whole password.
+        raise UsageError("the password has a lone surrogate, which is no Unicode") from None
     for _ in range(iterations):
         digest = hashlib.sha256(digest).digest()
     return digest.hex()
