@@ -18,6 +18,7 @@ from faktory_async.errors import (
 )
 
 _NOTUNIQUE: Final = "NOTUNIQUE"
+_QUEUE_NAMES: Final = r"queue names must match \A[a-zA-Z0-9._-]+\z"
 
 
 def _not_executed(text: str, *, code: str) -> ServerBusyError:
@@ -34,9 +35,9 @@ def _wrong_password(text: str, *, code: str) -> FaktoryError:  # noqa: ARG001 - 
 
 _Make = Callable[..., FaktoryError]
 
-# Whole texts, in the order of their likelihood. Only what stands here proves that nothing was
-# stored; `cannot get "q" queue` does so only with the sentence about names: a stalled Redis
-# answers with the same beginning.
+# Whole texts: only what stands here proves that nothing was stored, and a text that only holds
+# such words proves nothing. `cannot get "q" queue` does so only with the sentence about names: a
+# stalled Redis answers with the same beginning.
 _MEANINGS: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), make)
     for pattern, make in (
@@ -47,14 +48,18 @@ _MEANINGS: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = tuple(
         (r"jobs must have an args parameter", JobRejectedError),
         (r"jobs cannot be reserved for more than one day", JobRejectedError),
         (r"invalid timestamp for 'at': .*", JobRejectedError),
-        (r'cannot get ".*" queue: queue names must match .*', JobRejectedError),
+        (rf'cannot get ".*" queue: {re.escape(_QUEUE_NAMES)}', JobRejectedError),
         (r"invalid JSON: .*", JobRejectedError),
         (r"shutdown in progress", _not_executed),
-        (r"too many connections.*", _too_many),
+        (r"too many connections: \d+", _too_many),
         (r"Invalid password", _wrong_password),
-        (r".* is only available in Faktory Enterprise", EnterpriseRequiredError),
-        (r"Job not unique.*", NotUniqueError),
-        (r"(unknown command|invalid (ACK|FAIL|BEAT)|no such QUEUE subcommand) ?.*", ServerError),
+        (
+            r"(tracking|batch) subsystem is only available in Faktory Enterprise",
+            EnterpriseRequiredError,
+        ),
+        (r"Job not unique", NotUniqueError),
+        (r"unknown command .*|no such QUEUE subcommand: .*", ServerError),
+        (r"invalid (ACK|FAIL|BEAT) .*", ServerError),
         (r"must call fetch with at least one queue|missing JID", ServerError),
     )
 )
@@ -67,7 +72,10 @@ def refusal(text: str, *, code: str = "ERR") -> FaktoryError:
         text: The error without its code: of an error line, or a value in the reply of PUSHB.
         code: The first word of an error line.
     """
-    if code == _NOTUNIQUE or text.startswith(_NOTUNIQUE):
+    first, _, rest = text.partition(" ")
+    if first == _NOTUNIQUE:  # in the reply of PUSHB the code is part of the text
+        code, text = first, rest
+    if code == _NOTUNIQUE:
         return NotUniqueError(text, code=code)
     for pattern, make in _MEANINGS:
         if pattern.fullmatch(text):
