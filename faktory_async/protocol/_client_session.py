@@ -5,13 +5,19 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from faktory_async.errors import FaktoryError, ProtocolError
-from faktory_async.protocol._command import Command
+from faktory_async.errors import (
+    ClientStateError,
+    FaktoryError,
+    ProtocolError,
+    ServerBusyError,
+    UsageError,
+)
+from faktory_async.protocol._command import Command, expect_ok
 from faktory_async.protocol._commands import Hello
 from faktory_async.protocol._handshake import Greeting, Identity, parse_greeting
 from faktory_async.protocol._refusals import refusal
 from faktory_async.protocol._reply import MAX_BULK, MAX_LINE, ErrorReply, Reply, ReplyReader
-from faktory_async.protocol._state import Event, State, advance
+from faktory_async.protocol._state import TRANSITIONS, Event, State, advance
 
 _HANDSHAKE: Final = (State.GREETING, State.GREETED, State.IDENTIFYING)
 _OVER: Final = (State.CLOSED, State.BROKEN)
@@ -32,7 +38,7 @@ class Ticket:
     __slots__ = ("commands", "deadline", "ends", "patience", "replies")
 
     def __init__(self, commands: Sequence[Command[Any]], ends: list[int]) -> None:
-        self.commands = commands
+        self.commands = tuple(commands)
         self.ends = ends
         self.deadline = math.inf
         self.patience: float | None = None
@@ -62,33 +68,44 @@ class ClientSession:
         self.greeting: Greeting | None = None
         self.written = 0
         self._reader = ReplyReader(max_line=max_line, max_bulk=max_bulk)
-        self._hello: Hello | None = None
         self._tickets: deque[Ticket] = deque()
+        self._uninvited = False  # the reply that arrives was begun before any command was due
 
     # -- sending ----------------------------------------------------------------------------
 
     def hello(self, identity: Identity, password: str | None) -> bytes:
-        """Return the bytes of HELLO; the state must be GREETED.
+        """Return the bytes of HELLO, which is due once the greeting is there.
 
         Raises:
             AuthenticationError: when the server asks for a password and none is given.
-            ProtocolError: when it asks for too many hash iterations.
+            ClientStateError: when HELLO is not due.
+            ProtocolError: when the server asks for too many hash iterations.
         """
         if self.greeting is None:
-            raise AssertionError("HELLO before the greeting")
-        self._hello = Hello(self.greeting, identity, password)
-        line = self._hello.encode()
-        self._move(Event.HELLO)
+            raise ClientStateError("HELLO before the greeting")
+        line = Hello(self.greeting, identity, password).encode()
+        self._begin(Event.HELLO)
         self.written += len(line)
         return line
 
     def send(self, commands: Sequence[Command[Any]]) -> tuple[bytes, Ticket]:
         """Return the bytes of the commands and the ticket for their replies.
 
-        Commands are encoded before the state changes: one that cannot be encoded leaves no trace.
+        What raises here leaves no trace: the session goes on as before.
+
+        Args:
+            commands: At least one; END is none of them, see `end`.
+
+        Raises:
+            UsageError: when there is none, or one that cannot be sent intact.
+            ClientStateError: before the handshake is done, or after the end.
         """
         lines = [command.encode() for command in commands]
-        self._move(Event.COMMAND)
+        if not lines:
+            raise UsageError("no command to send")
+        begun = self.state is State.READY and self._reader.pending
+        self._begin(Event.COMMAND)
+        self._uninvited = self._uninvited or begun
         ends: list[int] = []
         for line in lines:
             self.written += len(line)
@@ -98,29 +115,38 @@ class ClientSession:
         return (lines[0] if len(lines) == 1 else b"".join(lines)), ticket
 
     def end(self, line: bytes) -> bytes:
-        """Note that END leaves; the server will close without a reply."""
-        self._move(Event.END)
+        """Note that END leaves; the server will close without a reply.
+
+        Raises:
+            ClientStateError: unless the session is READY.
+        """
+        self._begin(Event.END)
+        self.written += len(line)
         return line
 
     # -- receiving --------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take in what arrived; b"" is the end of the stream.
+        """Take in what arrived; b"" is the end of the stream. After the end nothing counts.
 
         Raises:
             ProtocolError: for bytes that no Faktory sends; `maybe_executed` is False while the
                 handshake lasts.
-            FaktoryError: the server refused the HELLO or said goodbye with an error.
+            FaktoryError: the server refused the HELLO, `maybe_executed` is False, or said
+                goodbye with an error.
         """
+        if self.state in _OVER:
+            return
         if not data:
             self._move(Event.EOF)
             return
         try:
             for reply in self._reader.feed(data):
                 self._arrived(reply)
+            self._reader.check()
         except FaktoryError as error:
             early = self.state in _HANDSHAKE
-            self._move(Event.REFUSED if self.state is State.IDENTIFYING else Event.FAULT)
+            self._move(Event.FAULT)
             if early and error.maybe_executed:
                 raise ProtocolError(str(error), maybe_executed=False) from error
             raise
@@ -130,7 +156,7 @@ class ClientSession:
         self._move(Event.FAULT)
 
     def _arrived(self, reply: Reply) -> None:
-        if self.state is State.BUSY:
+        if self.state is State.BUSY and not self._uninvited:
             ticket = self._tickets[0]
             ticket.replies.append(reply)
             if ticket.done:
@@ -139,14 +165,33 @@ class ClientSession:
         elif self.state is State.GREETING:
             self.greeting = parse_greeting(reply)
             self._move(Event.HI)
-        elif self.state is State.IDENTIFYING and self._hello is not None:
-            self._hello.decode(reply)
-            self._move(Event.ACCEPTED)
-        elif self.state not in _OVER:
+        elif self.state is State.IDENTIFYING:
+            self._hello_answered(reply)
+        else:
             raise _unsolicited(reply)
+
+    def _hello_answered(self, reply: Reply) -> None:
+        if isinstance(reply, ErrorReply):
+            self._move(Event.REFUSED)
+            raise _unexecuted(refusal(reply.text, code=reply.code))
+        expect_ok(Hello.verb, reply)
+        self._move(Event.ACCEPTED)
+
+    def _begin(self, event: Event) -> None:
+        """Move on where the table allows it; a caller's mistake does not break the session."""
+        after = TRANSITIONS.get((self.state, event))
+        if after is None:
+            raise ClientStateError(f"{event.name} while the session is {self.state.name}")
+        self.state = after
 
     def _move(self, event: Event) -> None:
         self.state = advance(self.state, event)
+
+
+def _unexecuted(error: FaktoryError) -> FaktoryError:
+    if isinstance(error, ServerBusyError):
+        return ServerBusyError(error.text, code=error.code, maybe_executed=False)
+    return error
 
 
 def _unsolicited(reply: Reply) -> FaktoryError:

@@ -10,6 +10,8 @@ from typing import Final
 class State(Enum):
     """Where a session is."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the table is asked often
+
     GREETING = auto()
     """The server is to say HI."""
     GREETED = auto()
@@ -28,6 +30,8 @@ class State(Enum):
 
 class Event(Enum):
     """What passes on the wire."""
+
+    __hash__ = object.__hash__
 
     HI = auto()
     HELLO = auto()
