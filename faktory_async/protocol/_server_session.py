@@ -1,12 +1,14 @@
-"""The server's end of one connection, without I/O: lines in, states, nothing of their meaning."""
+"""The server's end of one connection, without I/O: lines in, states, of their meaning only END."""
 
 from typing import Final
 
 from faktory_async.errors import ProtocolError
+from faktory_async.protocol._commands import End
 from faktory_async.protocol._state import Event, State, advance
 
 # The real server has no limit of its own; Redis' strings end here.
 MAX_COMMAND: Final = 512 * 1024 * 1024
+_CR: Final = 0x0D
 
 
 class ServerSession:
@@ -30,6 +32,7 @@ class ServerSession:
         self._buffer = bytearray()
         self._start = 0
         self._searched = 0
+        self._tail = 0
 
     @property
     def buffered(self) -> int:
@@ -43,28 +46,44 @@ class ServerSession:
     def receive(self, data: bytes) -> None:
         """Take in what arrived; b"" is the end of the stream.
 
-        Raises:
-            ProtocolError: when a line grows over its limit.
+        What follows a line that is already too long is dropped: it is never heard.
         """
         if not data:
             self.half_closed = True
             return
+        if self._incomplete_is_too_long():
+            return
+        # As soon as most of it is taken: whoever reads ahead might never let it run empty.
+        if self._start > len(self._buffer) // 2:
+            self._compact()
+        newline = data.rfind(b"\n")
+        if newline >= 0:
+            self._tail = len(self._buffer) + newline + 1
         self._buffer += data
-        if self.buffered > self._max_line and self._buffer.find(b"\n", self._searched) < 0:
-            self._move(Event.FAULT)
-            raise ProtocolError(f"a command of more than {self._max_line} bytes")
 
     def next_line(self) -> bytes | None:
-        """Take the next line, without its end; None when none is complete or one is unanswered."""
-        if self.state is State.READY:
-            event = Event.COMMAND
-        elif self.state is State.GREETED:
-            event = Event.HELLO
-        else:
+        """Take the next line, without its end; None when none is complete or one is unanswered.
+
+        After an END the session is CLOSED: it has no reply.
+
+        Raises:
+            ProtocolError: when the line is longer than its limit, complete or not; lines before
+                it have been given out.
+        """
+        if self.state not in (State.GREETED, State.READY):
             return None
         line = self._take()
-        if line is not None:
-            self._move(event)
+        too_long = self._incomplete_is_too_long() if line is None else len(line) > self._max_line
+        if too_long:
+            self._move(Event.FAULT)
+            raise ProtocolError(f"a command of more than {self._max_line} bytes")
+        if line is None:
+            return None
+        if self.state is State.GREETED:
+            self._move(Event.HELLO)
+        else:
+            ends = line == End.verb or line.startswith(End.verb + b" ")
+            self._move(Event.END if ends else Event.COMMAND)
         return line
 
     def answered(self) -> None:
@@ -77,7 +96,7 @@ class ServerSession:
         self._move(Event.REFUSED if self.state is State.IDENTIFYING else Event.EOF)
 
     def _take(self) -> bytes | None:
-        end = self._buffer.find(b"\n", max(self._searched, self._start))
+        end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._searched = len(self._buffer)
             self._compact()
@@ -93,10 +112,12 @@ class ServerSession:
         # Once per chunk, not once per line: deleting moves what is behind it.
         del self._buffer[: self._start]
         self._searched -= self._start
+        self._tail -= self._start
         self._start = 0
+
+    def _incomplete_is_too_long(self) -> bool:
+        # The last byte may be the CR of a CRLF that is cut.
+        return len(self._buffer) - 1 - self._tail > self._max_line
 
     def _move(self, event: Event) -> None:
         self.state = advance(self.state, event)
-
-
-_CR: Final = 0x0D
