@@ -17,6 +17,7 @@ from faktory_async.errors import (
     ConnectionLostError,
     FaktoryError,
     ProtocolError,
+    UsageError,
 )
 from faktory_async.net._link import Link
 from faktory_async.protocol import PRODUCER, ClientSession, Command, End, Identity, State, Ticket
@@ -48,6 +49,7 @@ class Connection:
         self._error: FaktoryError | None = None
         self._sending = anyio.Lock(fast_acquire=True)
         self._reading = False
+        self._pieces = 0
         self._progress: anyio.Event | None = None
 
     @classmethod
@@ -117,8 +119,19 @@ class Connection:
         Cancelled, the reply stays due: the connection is busy, and only `receive` of the same
         ticket could free it. Who cannot do that closes it.
         """
-        ticket = await self.send([command], timeout=timeout)
-        await self.receive(ticket)
+        patience = self._timeout if timeout is None else timeout
+        deadline = anyio.current_time() + patience
+        ticket: Ticket | None = None
+        # The same as `send` and `receive`, within one scope instead of two.
+        with anyio.CancelScope(deadline=deadline) as scope:
+            async with self._sending:
+                data, ticket = self._issue([command], patience, deadline)
+                await self._hand_over(data, ticket, scope)
+            while not ticket.done:
+                await self._progress_of(ticket)
+        if ticket is None:
+            raise _too_late()
+        await self._settle(ticket)
         return command.decode(ticket.replies[0])
 
     # -- split-phase ------------------------------------------------------------------------
@@ -140,18 +153,26 @@ class Connection:
         Raises:
             CommandTimeoutError: the bytes could not be handed over in time.
             ConnectionLostError: the connection is over. For both, `maybe_executed` is False where
-                the last command's last byte surely stayed here.
+                the first command's last byte surely stayed here, and with it all that follow.
+            UsageError: there is no command.
 
-        Cancelled, the connection is given up, and what was not yet handed over never will be.
+        Cancelled while it waits for the commands of others to leave, nothing is sent; after that,
+        the connection is given up, and what was not yet handed over never will be.
         """
+        if not commands:
+            raise UsageError("there is nothing to send")
         patience = self._timeout if timeout is None else timeout
         deadline = anyio.current_time() + patience
-        with anyio.CancelScope(deadline=deadline):
+        ticket: Ticket | None = None
+        with anyio.CancelScope(deadline=deadline) as scope:
             async with self._sending:
-                ticket = await self._send(commands, deadline)
+                data, ticket = self._issue(commands, patience, deadline)
                 ticket.patience = patience if renewed else None
+                await self._hand_over(data, ticket, scope)
                 return ticket
-        raise CommandTimeoutError("other commands kept the connection", maybe_executed=False)
+        if ticket is None:
+            raise _too_late()
+        raise self._failure(ticket)
 
     async def receive(self, ticket: Ticket) -> None:
         """Wait until every reply of the ticket is there.
@@ -159,21 +180,19 @@ class Connection:
         Raises:
             CommandTimeoutError: not in time; the connection is given up.
             ConnectionLostError: the connection ended first.
-            ProtocolError: bytes that no Faktory sends.
+            ProtocolError: bytes that no Faktory sends. For all of them, `maybe_executed` speaks of
+                the first command without a reply; what was answered stands in `ticket.replies`.
 
         Cancelled, nothing is lost: it can be called again, by another task too.
         """
         with anyio.CancelScope(deadline=ticket.deadline) as scope:
             while not ticket.done:
+                pieces = self._pieces
                 await self._progress_of(ticket)
-                if ticket.patience is not None:
+                if ticket.patience is not None and self._pieces != pieces:
                     ticket.deadline = anyio.current_time() + ticket.patience
                     scope.deadline = ticket.deadline
-        if not ticket.done:
-            await self._drain(ticket)
-        if not ticket.done:
-            self._give_up(CommandTimeoutError("the server did not answer in time"))
-            raise self._failure(ticket)
+        await self._settle(ticket)
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -186,15 +205,18 @@ class Connection:
 
         Cancelled, the connection is ended all the same.
         """
+        freed = False
         try:
             with anyio.move_on_after(_GOODBYE), contextlib.suppress(*NETWORK_ERRORS):
                 if self.idle:
                     await self._link.send(self._session.end(End().encode()))
-                else:
-                    self.abort()
-                await self._link.aclose()
+                    freed = True  # the next line frees it in any case
+                    await self._link.aclose()
         finally:
             self.abort()
+            if not freed:
+                with anyio.move_on_after(_GOODBYE), contextlib.suppress(*NETWORK_ERRORS):
+                    await self._link.aclose()
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -208,31 +230,37 @@ class Connection:
                     raise ConnectError(
                         _why_no_handshake(greeted=self._session.greeting is not None)
                     )
+        except FaktoryError as error:
+            if error.maybe_executed:
+                raise _harmless(error) from error
+            raise
         except NETWORK_ERRORS as error:
-            if isinstance(error, FaktoryError):
-                raise
             raise ConnectError(f"the connection was lost at once: {_words(error)}") from error
 
-    async def _send(self, commands: Sequence[Command[Any]], deadline: float) -> Ticket:
+    def _issue(
+        self, commands: Sequence[Command[Any]], patience: float, deadline: float
+    ) -> tuple[bytes, Ticket]:
+        """Make the commands' bytes and their ticket; from here to their sending nobody may wait."""
         if self._error is not None:
-            raise type(self._error)(str(self._error), maybe_executed=False) from self._error
+            raise _harmless(self._error) from self._error
         if self._session.state in _OVER:
             raise ConnectionLostError("the connection is closed", maybe_executed=False)
+        if patience <= 0:
+            raise _too_late()
         data, ticket = self._session.send(commands)
         ticket.deadline = deadline
-        # A scope of its own: a timeout here, with bytes on their way, ends the connection.
-        with anyio.CancelScope(deadline=deadline):
-            try:
-                await self._link.send(data)
-            except NETWORK_ERRORS as error:
-                self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
-                raise self._failure(ticket) from error
-            except BaseException:
-                late = anyio.current_time() >= deadline
-                self._give_up(CommandTimeoutError(_NO_ROOM) if late else ConnectionLostError(_CUT))
-                raise
-            return ticket
-        raise self._failure(ticket)
+        return data, ticket
+
+    async def _hand_over(self, data: bytes, ticket: Ticket, scope: anyio.CancelScope) -> None:
+        try:
+            await self._link.send(data)
+        except NETWORK_ERRORS as error:
+            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            raise self._failure(ticket) from error
+        except BaseException:
+            late = scope.cancel_called
+            self._give_up(CommandTimeoutError(_NO_ROOM) if late else ConnectionLostError(_CUT))
+            raise
 
     async def _progress_of(self, ticket: Ticket) -> None:
         """Wait for anything to come in, unless nothing ever can."""
@@ -240,11 +268,17 @@ class Connection:
             raise self._failure(ticket)
         await self._read_or_wait()
 
-    async def _drain(self, ticket: Ticket) -> None:
-        """Take in what is there already: a loop that was blocked may be late, not the server."""
+    async def _settle(self, ticket: Ticket) -> None:
+        """Come to an end when the time is over: take what is there already, or give up."""
+        if ticket.done:
+            return
+        # A loop that was blocked may be late, not the server.
         with anyio.move_on_after(_DRAIN):
-            while not ticket.done and self._link.readable():
+            while self._link.readable() and not ticket.done:
                 await self._progress_of(ticket)
+        if not ticket.done:
+            self._give_up(CommandTimeoutError("the server did not answer in time"))
+            raise self._failure(ticket)
 
     async def _read_or_wait(self) -> None:
         """Read one piece from the link, or wait until the one who reads has done so."""
@@ -265,6 +299,7 @@ class Connection:
                 self._progress = None
 
     def _take_in(self, data: bytes) -> None:
+        self._pieces += 1
         try:
             self._session.receive(data)
         except FaktoryError as error:
@@ -291,6 +326,15 @@ class Connection:
             executed = ticket.ends[len(ticket.replies)] <= left
             return type(error)(str(error), maybe_executed=executed)
         return error
+
+
+def _harmless(error: FaktoryError) -> FaktoryError:
+    """Return the same error for somebody whose command did not leave."""
+    return type(error)(str(error), maybe_executed=False)
+
+
+def _too_late() -> CommandTimeoutError:
+    return CommandTimeoutError("there was no time left to send", maybe_executed=False)
 
 
 def _words(error: BaseException) -> str:

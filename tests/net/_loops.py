@@ -8,12 +8,14 @@ from typing import Any, Final, ParamSpec
 
 import anyio
 import pytest
+import trio
 import trio.testing
 
 __all__ = [
     "JumpingLoop",
     "backend",
     "in_virtual_time",
+    "jump",
     "on_asyncio_loops",
     "on_every_loop",
     "on_trio",
@@ -23,7 +25,8 @@ __all__ = [
 
 P = ParamSpec("P")
 
-_PATIENCE: Final = 60.0  # seconds that a test may take, on its loop's clock
+_PATIENCE: Final = 60.0  # seconds that a test may take
+_VIRTUAL_PATIENCE: Final = 3600.0
 _STUCK: Final = 5.0  # real seconds without an event after which a loop in virtual time is stuck
 
 
@@ -55,6 +58,24 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def jump(self, seconds: float) -> None:
+        """Let time pass as a handler that blocks the loop does."""
+        self._jumping.now += seconds
+
+
+def jump(seconds: float) -> None:
+    """Let virtual time pass without giving anybody a turn."""
+    _clock().jump(seconds)
+
+
+def _clock() -> JumpingLoop | trio.testing.MockClock:
+    try:
+        clock: object = asyncio.get_running_loop()
+    except RuntimeError:
+        clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, JumpingLoop | trio.testing.MockClock)
+    return clock
+
 
 _BACKENDS: Final[Mapping[str, Callable[[], tuple[str, dict[str, Any]]]]] = {
     "asyncio": lambda: ("asyncio", {}),
@@ -70,11 +91,13 @@ def backend(name: str) -> tuple[str, dict[str, Any]]:
     return _BACKENDS[name]()
 
 
-def _on(*names: str) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awaitable[None]]]:
+def _on(
+    *names: str, patience: float = _PATIENCE
+) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awaitable[None]]]:
     def decorate(test: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
         @functools.wraps(test)
         async def bounded(*args: P.args, **kwargs: P.kwargs) -> None:
-            with anyio.fail_after(_PATIENCE):
+            with anyio.fail_after(patience):
                 await test(*args, **kwargs)
 
         return pytest.mark.anyio(
@@ -87,7 +110,7 @@ def _on(*names: str) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awa
 on_every_loop = _on("asyncio", "uvloop", "trio")
 """Run a test that uses sockets; like its siblings, it fails a test that hangs."""
 on_asyncio_loops = _on("asyncio", "uvloop")
-in_virtual_time = _on("asyncio-virtual", "trio-virtual")
-on_virtual_asyncio = _on("asyncio-virtual")
-on_virtual_trio = _on("trio-virtual")
+in_virtual_time = _on("asyncio-virtual", "trio-virtual", patience=_VIRTUAL_PATIENCE)
+on_virtual_asyncio = _on("asyncio-virtual", patience=_VIRTUAL_PATIENCE)
+on_virtual_trio = _on("trio-virtual", patience=_VIRTUAL_PATIENCE)
 on_trio = _on("trio")
