@@ -4,11 +4,12 @@ import logging
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
 from faktory_async.errors import ProtocolError
 from faktory_async.net import NETWORK_ERRORS, Link
 from faktory_async.protocol import ServerSession, State
-from faktory_async.server._answers import Answers, Close
+from faktory_async.server._answers import Answer, Answers, Close
 from faktory_async.server._connection import Connection
 from faktory_async.server._waiting import NOTHING, Waiting
 
@@ -17,6 +18,14 @@ _log: Final = logging.getLogger("faktory_async.server")
 HANDSHAKE_SECONDS: Final = 2.0
 # Answers are sent together, but a client that asks and does not read must not fill the memory.
 _MOST_UNSENT: Final = 64 * 1024
+# How many bytes of commands are answered before other clients have a turn; each command counts
+# as this many more.
+_TURN: Final = 64 * 1024
+_EFFORT: Final = 512
+# What the real server answers where a command fails by a mistake of its own.
+_INTERNAL_ERROR: Final = b"-ERR internal error\r\n"
+# And what a FETCH that waits is told when the server ends.
+_STORE_CLOSED: Final = b"-ERR redis: client is closed\r\n"
 
 
 class Conversation:
@@ -27,22 +36,43 @@ class Conversation:
         answers: What is answered.
         max_line: The longest command accepted, in bytes.
         fetch_wait: Seconds that an empty FETCH takes.
+        handshake_wait: Seconds that the client has for its HELLO.
 
     Attributes:
         connection: What the broker knows of the client.
     """
 
-    def __init__(self, link: Link, answers: Answers, *, max_line: int, fetch_wait: float) -> None:
+    def __init__(
+        self,
+        link: Link,
+        answers: Answers,
+        *,
+        max_line: int,
+        fetch_wait: float,
+        handshake_wait: float = HANDSHAKE_SECONDS,
+    ) -> None:
         self.connection: Connection = answers.open_connection()
         self._link = link
         self._answers = answers
         self._session = ServerSession(max_line=max_line)
         self._fetch_wait = fetch_wait
+        self._handshake_wait = handshake_wait
         self._out = bytearray()
+        self._spent = 0
+        self._dismissed = False
 
     def hang_up(self) -> None:
         """End the connection from outside; the conversation notices."""
         self._link.abort()
+
+    def dismiss(self) -> None:
+        """End the connection because the server ends: a FETCH that waits is told so first."""
+        self._dismissed = True
+        waiting = self.connection.waiting
+        if waiting is None:
+            self._link.abort()
+        else:
+            waiting.deliver(_STORE_CLOSED)
 
     async def run(self) -> None:
         """Talk until either side ends it. Whatever arrives, nothing is raised.
@@ -51,46 +81,83 @@ class Conversation:
         """
         try:
             await self._talk()
-        except (*NETWORK_ERRORS, ProtocolError) as error:
-            # Gone, or it sends a line without an end: nobody is left to tell.
-            _log.debug("a client's connection ended: %s", error)
+            self._leave()
+            # A goodbye, not a reset: what was said last must not be lost on its way.
+            await self._link.aclose()
+        except NETWORK_ERRORS as error:
+            _log.debug("a client is gone: %s", error)
         finally:
-            self._session.closed()
-            self._answers.close_connection(self.connection)
-            self._link.abort()
-            with anyio.CancelScope(shield=True):
-                await self._link.aclose()
+            await self.end()
+
+    async def end(self) -> None:
+        """End the connection at once. May be called again, and where `run` never was."""
+        self._leave()
+        self._link.abort()
+        with anyio.CancelScope(shield=True):
+            await self._link.aclose()
+
+    def _leave(self) -> None:
+        """Free the client's place. It can see the end of the stream only after this."""
+        self._session.closed()
+        self._answers.close_connection(self.connection)
 
     async def _talk(self) -> None:
-        await self._link.send(self.connection.greeting)
-        self._session.greeted()
-        with anyio.move_on_after(HANDSHAKE_SECONDS):
-            while self._session.state is State.GREETED and await self._hear():
-                await self._say_all()
-        while self._session.state is State.READY and await self._hear():
-            await self._say_all()
-        # A goodbye, not a reset: what was said last must not be lost on its way.
-        await self._link.aclose()
+        try:
+            line = await self._first_line()
+            while line is not None:
+                await self._answer_all(line)
+                line = await self._line()
+        except ProtocolError as error:
+            # A line over its limit. What stands before it was answered.
+            _log.warning("a client is sent away: %s", error)
+            await self._flush()
 
-    async def _hear(self) -> bool:
-        """Take in what comes next; False when nothing will."""
-        data = await self._link.receive()
-        self._session.receive(data)
-        return bool(data)
+    # -- in -----------------------------------------------------------------------------------
 
-    async def _say_all(self) -> None:
-        """Answer every line that is there, one after the other, in as few pieces as may be."""
-        while (line := self._session.next_line()) is not None:
-            answer = self._answers.answer(self.connection, line)
+    async def _first_line(self) -> bytes | None:
+        with anyio.move_on_after(self._handshake_wait):
+            await self._link.send(self.connection.greeting)
+            self._session.greeted()
+            return await self._line()
+        return None
+
+    async def _line(self) -> bytes | None:
+        """Wait for the next line; None when none will come, or none is heard any more."""
+        while (line := self._session.next_line()) is None:
+            if self._session.state not in (State.GREETED, State.READY):
+                return None
+            data = await self._link.receive()
+            self._session.receive(data)
+            if not data:
+                return None
+        return line
+
+    # -- out ----------------------------------------------------------------------------------
+
+    async def _answer_all(self, line: bytes | None) -> None:
+        """Answer a line and those that are there behind it, in as few pieces as may be."""
+        while line is not None:
+            answer = self._answer(line)
             if isinstance(answer, Close):
                 self._out += answer.data
                 self._session.closed()
-            else:
-                self._out += answer if isinstance(answer, bytes) else await self._wait(answer)
-                self._session.answered()
-            if len(self._out) > _MOST_UNSENT:
-                await self._flush()
+                break
+            self._out += answer if isinstance(answer, bytes) else await self._wait(answer)
+            if self._dismissed:
+                break
+            self._session.answered()
+            self._spent += len(line) + _EFFORT
+            if self._spent > _TURN or len(self._out) > _MOST_UNSENT:
+                await self._take_a_break()
+            line = self._session.next_line()
         await self._flush()
+
+    def _answer(self, line: bytes) -> Answer:
+        try:
+            return self._answers.answer(self.connection, line)
+        except Exception:  # noqa: BLE001 - whatever it is, the server goes on, as the real one does
+            _log.exception("the embedded server failed at %r", line.partition(b" ")[0][:20])
+            return _INTERNAL_ERROR if self.connection.identified else Close()
 
     async def _wait(self, waiting: Waiting) -> bytes:
         """Wait for a FETCH's job, even when the client has gone: so does the real server."""
@@ -102,6 +169,11 @@ class Conversation:
                 await answered.wait()
             waiting.expire()
         return waiting.reply or NOTHING
+
+    async def _take_a_break(self) -> None:
+        self._spent = 0
+        await self._flush()
+        await anyio.lowlevel.checkpoint()
 
     async def _flush(self) -> None:
         if self._out:

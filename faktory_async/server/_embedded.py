@@ -1,24 +1,23 @@
 """The embedded Faktory: broker and answers behind TCP, or in process without a socket."""
 
-import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import anyio
-from anyio.abc import Listener, SocketAttribute, SocketStream
 
 from faktory_async.errors import ClientStateError
-from faktory_async.net import Address, AsyncioLink, Link, StreamLink, memory_links, on_asyncio
+from faktory_async.net import Address, Link, memory_links
 from faktory_async.protocol import MAX_COMMAND
 from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
-from faktory_async.server._conversation import Conversation
+from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
 from faktory_async.server._host import Host
+from faktory_async.server._listener import Listener, listen
+from faktory_async.server._waiting import FETCH_SECONDS
 
 _NANOSECONDS: Final = 1_000_000_000
 _NEW, _OPEN, _CLOSED = "not open", "open", "closed"
@@ -37,8 +36,11 @@ class EmbeddedServer:
         port: The port; 0 chooses a free one.
         password: What clients must prove to know; None lets everybody in.
         max_connections: How many clients are served at the same time; the real limit is 2,000.
-        max_line: The longest command accepted, in bytes.
+        max_line: The longest command accepted, in bytes; the real server knows no limit.
+        handshake_wait: Seconds that a client has for its HELLO.
         fetch_wait: Seconds that a FETCH waits for a job before it answers nil.
+        grace: Seconds for which clients that are connected at the end are told that the server
+            is about to end, before their connections do.
 
     Attributes:
         host: Where it listens.
@@ -52,20 +54,25 @@ class EmbeddedServer:
         password: str | None = None,
         max_connections: int = 2_000,
         max_line: int = MAX_COMMAND,
-        fetch_wait: float = 2.0,
+        handshake_wait: float = HANDSHAKE_SECONDS,
+        fetch_wait: float = FETCH_SECONDS,
+        grace: float = 0.1,
     ) -> None:
         self.host: Final = host
         self._port = port
         self._password = password
         self._max_line = max_line
+        self._handshake_wait = handshake_wait
         self._fetch_wait = fetch_wait
+        self._grace = grace
         self._broker = Broker(time.time_ns, random.randrange)
         self._answers = Answers(
             self._broker, password=password or "", max_connections=max_connections
         )
         self._tasks = Host()
         self._conversations: dict[Connection, Conversation] = {}
-        self._listener: asyncio.Server | Listener[SocketStream] | None = None
+        self._deserted: anyio.Event | None = None
+        self._listener: Listener | None = None
         self._phase = _NEW
 
     def __repr__(self) -> str:
@@ -86,9 +93,10 @@ class EmbeddedServer:
         if self._phase != _NEW:
             raise ClientStateError(f"the server is {self._phase} already")
         self._phase = _OPEN
-        await self._tasks.open()
         try:
-            await self._listen()
+            await self._tasks.open()
+            self._listener = await listen(self.host, self._port, self._serve, self._tasks)
+            self._port = self._listener.port
             self._tasks.start_soon(self._keep_time)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -96,17 +104,42 @@ class EmbeddedServer:
             raise
 
     async def aclose(self) -> None:
-        """Serve nobody any more and forget everything. May be called again.
+        """Take no more clients, see off those that are there, and forget everything.
 
-        Cancelled, the server ends all the same.
+        As on the real server, for a moment a command is answered by an error and not carried out,
+        and a FETCH that waits gets an error too. May be called again. Cancelled, the server ends
+        all the same, at once.
         """
         self._phase = _CLOSED
-        if isinstance(self._listener, asyncio.Server):
-            self._listener.close()
-        elif self._listener is not None:
-            await self._listener.aclose()
-        self._listener = None
-        await self._tasks.close()
+        self._answers.stopping = True
+        listener, self._listener = self._listener, None
+        try:
+            if listener is not None:
+                await listener.stop()
+            await self._see_off()
+        finally:
+            left = list(self._conversations.values())
+            for conversation in left:
+                conversation.hang_up()
+            await self._tasks.close()
+            for conversation in left:
+                # Where the task was cancelled before it began, nobody else does it.
+                await conversation.end()
+        if listener is not None:
+            await listener.wait_closed()
+
+    async def _see_off(self) -> None:
+        with anyio.move_on_after(self._grace):
+            await self._wait_until_deserted()
+        for conversation in list(self._conversations.values()):
+            conversation.dismiss()
+        with anyio.move_on_after(self._grace):
+            await self._wait_until_deserted()
+
+    async def _wait_until_deserted(self) -> None:
+        if self._conversations:
+            self._deserted = anyio.Event()
+            await self._deserted.wait()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -160,41 +193,27 @@ class EmbeddedServer:
 
     # -- serving ------------------------------------------------------------------------------
 
-    async def _listen(self) -> None:
-        if on_asyncio():
-            server = await asyncio.get_running_loop().create_server(
-                partial(AsyncioLink, self._serve), self.host, self._port
-            )
-            self._listener = server
-            self._port = server.sockets[0].getsockname()[1]
-            return
-        listener = await anyio.create_tcp_listener(local_host=self.host, local_port=self._port)
-        self._listener = listener
-        self._port = listener.extra(SocketAttribute.local_port)
-        self._tasks.start_soon(partial(listener.serve, self._serve_stream))
-
     def _serve(self, link: Link) -> None:
-        if self._phase == _OPEN:
-            self._tasks.start_soon(self._conversation(link))
-        else:
+        if self._phase != _OPEN:
             link.abort()
-
-    async def _serve_stream(self, stream: SocketStream) -> None:
-        await self._conversation(StreamLink(stream))()
-
-    def _conversation(self, link: Link) -> Callable[[], Coroutine[Any, Any, None]]:
+            return
         conversation = Conversation(
-            link, self._answers, max_line=self._max_line, fetch_wait=self._fetch_wait
+            link,
+            self._answers,
+            max_line=self._max_line,
+            handshake_wait=self._handshake_wait,
+            fetch_wait=self._fetch_wait,
         )
         self._conversations[conversation.connection] = conversation
+        self._tasks.start_soon(partial(self._run, conversation))
 
-        async def run() -> None:
-            try:
-                await conversation.run()
-            finally:
-                del self._conversations[conversation.connection]
-
-        return run
+    async def _run(self, conversation: Conversation) -> None:
+        try:
+            await conversation.run()
+        finally:
+            self._conversations.pop(conversation.connection)
+            if self._deserted is not None and not self._conversations:
+                self._deserted.set()
 
     async def _keep_time(self) -> None:
         """Do what the scheduler has to do, at its ticks."""
