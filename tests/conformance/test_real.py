@@ -1,7 +1,6 @@
 """The real server answers as the table says; where it does not, the table is wrong."""
 
 import asyncio
-import resource
 from collections.abc import Iterator
 
 import pytest
@@ -19,15 +18,6 @@ AT_ONCE = 3  # more servers that start beside each other only wait for a process
 def guarded_server(real_server_executable: None) -> Iterator[RealServer]:
     with RealServer(password="sekrit") as server:
         yield server
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """Allow the 2,001 connections that it takes to be one too many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.asyncio
