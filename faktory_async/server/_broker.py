@@ -17,7 +17,6 @@ from faktory_async.server._document import (
     DEFAULT_QUEUE,
     QUEUE_NAME_RULE,
     Document,
-    decode_document,
     due_time,
     encode_document,
     is_queue_name,
@@ -34,6 +33,7 @@ from faktory_async.server._gojson import quote
 from faktory_async.server._gotime import NANOSECONDS, TimestampError, format_time
 from faktory_async.server._queues import Queues
 from faktory_async.server._reservations import Reservation, Reservations
+from faktory_async.server._thorough import stored_document
 from faktory_async.server._timed_set import TimedSet
 from faktory_async.server._waiting import Waiting, WaitingRoom
 from faktory_async.server._workers import Introduction, Workers
@@ -199,7 +199,7 @@ class Broker:
     def _fail(self, reservation: Reservation, report: FailureReport, now: int) -> None:
         self.processed += 1
         self.failures += 1
-        document = decode_document(reservation.payload)
+        document = stored_document(reservation.payload)
         verdict, due = note_failure(document, report, now, self.rand)
         match verdict:
             case Verdict.RETRY:
@@ -296,7 +296,7 @@ class Broker:
         counters = self.tasks[name]
         while (payload := entries.pop_due(score_of(now))) is not None:
             # An illegal queue name comes out only here: such a job is lost, as on the real server.
-            if self._enqueue(decode_document(payload), now) is None:
+            if self._enqueue(stored_document(payload), now) is None:
                 counters.enqueued += 1
         counters.wall_time += self.clock() - begin
 

@@ -1,9 +1,8 @@
 """The job document: the fields of a job in the order in which the server writes them."""
 
 import re
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from faktory_async.server._gojson import quote
@@ -19,29 +18,8 @@ _ESCAPES: Final = re.compile(rb"\\(?:ufffd|.)")
 QUEUE_NAME_RULE: Final = r"queue names must match \A[a-zA-Z0-9._-]+\z"
 
 
-class PlainDocument(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, eq=False):
-    """A job as clients usually send it, with `args` and `custom` as Python values.
-
-    A key that is not here, in exactly this case, is left to the thorough reader.
-    """
-
-    retry: int | UnsetType = UNSET
-    custom: dict[str, Any] = {}
-    jid: str = ""
-    queue: str = ""
-    jobtype: str = ""
-    created_at: str = ""
-    enqueued_at: str = ""
-    at: str = ""
-    args: list[Any] | UnsetType = UNSET
-    reserve_for: int = 0
-    backtrace: int = 0
-    # Sent by older clients, and dropped.
-    priority: Any = UNSET
-
-
-class StoredDocument(Struct, kw_only=True, omit_defaults=True, eq=False):
-    """A job with `args`, `custom` and `failure` as finished JSON."""
+class Document(Struct, kw_only=True, omit_defaults=True, eq=False):
+    """A job: `args`, `custom` and `failure` are finished JSON."""
 
     retry: int | UnsetType = UNSET
     failure: Raw | UnsetType = UNSET
@@ -57,19 +35,9 @@ class StoredDocument(Struct, kw_only=True, omit_defaults=True, eq=False):
     backtrace: int = 0
 
 
-Document: TypeAlias = PlainDocument | StoredDocument
-
-_stored: Final = msgspec.json.Decoder(StoredDocument)
-
-
 def encode_document(document: Document) -> bytes:
     """Return a job as it is stored, and as FETCH answers it."""
     return write_flat(document)
-
-
-def decode_document(payload: bytes) -> StoredDocument:
-    """Return what was stored, ready to be changed and stored again."""
-    return _stored.decode(payload)
 
 
 def refusal(document: Document) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from faktory_async.server._document import StoredDocument
+from faktory_async.server._document import Document
 from faktory_async.server._gotime import NANOSECONDS, format_time
 from faktory_async.server._gowrite import write_bytes, write_flat
 
@@ -63,7 +63,7 @@ _record: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def note_failure(
-    document: StoredDocument, report: FailureReport, now: int, rand: Callable[[int], int]
+    document: Document, report: FailureReport, now: int, rand: Callable[[int], int]
 ) -> tuple[Verdict, int]:
     """Write a failure into a job's history.
 
@@ -85,9 +85,7 @@ def note_failure(
     return verdict, due
 
 
-def _next_record(
-    document: StoredDocument, report: FailureReport, now: int, retry: int
-) -> FailureRecord:
+def _next_record(document: Document, report: FailureReport, now: int, retry: int) -> FailureRecord:
     if document.failure is UNSET:
         failed_at, next_at, count, remaining = format_time(now), "", 0, retry
     else:

@@ -32,6 +32,8 @@ class TimestampError(ValueError):
 def format_time(moment: int) -> str:
     """Return a moment in nanoseconds since 1970 as UTC text, without trailing zeros."""
     seconds, rest = divmod(moment, NANOSECONDS)
+    if rest % 10:
+        return f"{_second_text(seconds)}.{rest:09d}Z"
     if not rest:
         return f"{_second_text(seconds)}Z"
     return f"{_second_text(seconds)}.{f'{rest:09d}'.rstrip('0')}Z"

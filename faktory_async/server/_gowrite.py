@@ -10,6 +10,7 @@ from faktory_async.server._gojson import Members, Number, Tree
 # Doubles are exact up to here, and written without an exponent.
 _SAFE_DIGITS: Final = 15
 _HTML: Final = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]")
+_HTML_BYTES: Final = b"<>&\xe2"
 _ESCAPED_BYTE: Final = re.compile("([\udc80-\udcff])")
 _ESCAPED: Final = {
     b"<": rb"\u003c",
@@ -66,15 +67,15 @@ def format_number(literal: str) -> str:
 
 def escape_html(data: bytes) -> bytes:
     """Escape in JSON what Go escapes and others do not; outside of strings it cannot occur."""
-    if (
-        b"<" in data
-        or b">" in data
-        or b"&" in data
-        or b"\xe2\x80\xa8" in data
-        or b"\xe2\x80\xa9" in data
-    ):
-        return _HTML.sub(lambda match: _ESCAPED[match.group()], data)
-    return data
+    # By far the cheapest way to see that there is none of these.
+    if len(data.translate(None, _HTML_BYTES)) == len(data):
+        return data
+    return _HTML.sub(lambda match: _ESCAPED[match.group()], data)
+
+
+def write_plain(value: Any) -> bytes:
+    """Return the JSON of plain values as it is before `escape_html`."""
+    return _encoder.encode(value)
 
 
 def write_flat(value: Any) -> bytes:

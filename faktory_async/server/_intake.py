@@ -2,72 +2,52 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from faktory_async.server._document import Document, PlainDocument, StoredDocument
-from faktory_async.server._failure import FailureRecord
+from faktory_async.server._document import Document
 from faktory_async.server._gojson import InvalidJSONError, Members, Number, Tree, read
-from faktory_async.server._gotypes import (
-    Fields,
-    Integer,
-    ListOf,
-    Record,
-    Table,
-    Target,
-    Text,
-    Values,
-    decode,
-    decode_all,
-    fold,
-    integer,
-)
-from faktory_async.server._gowrite import format_float, write, write_flat
+from faktory_async.server._gotypes import fold, integer
+from faktory_async.server._gowrite import format_float, write_plain
+from faktory_async.server._thorough import document_of, documents_of
 
-# What msgspec reads as Go does not: an integer that is no double, and minus zero. Both can only
+# What msgspec reads as Go does not: minus zero, and an integer that is no double. Both can only
 # stand behind a bracket, a comma, a colon that ends a key, or space.
-_SUSPECT: Final = re.compile(rb"[0-9]{16}|-0[^0-9.]")
+_MINUS_ZERO: Final = re.compile(rb"-0[^0-9.]")
+_LARGE: Final = re.compile(rb"[0-9]{16}")
 _ODD_NUMBER: Final = re.compile(rb'(?:[\[,\s]|":)-?(?:[0-9]{16}|0(?<=-0)[^0-9.])')
+_MAX_EXACT: Final = 2**53
+_CONTAINERS: Final = (list, dict)
 
-_FAILURE: Final = Record(
-    "client.Failure",
-    "Failure",
-    {
-        "retry_count": Integer(),
-        "failed_at": Text(),
-        "next_at": Text(),
-        "message": Text(),
-        "errtype": Text(),
-        "backtrace": ListOf(Text(), "[]string", ""),
-        "remaining": Integer(),
-    },
-    nullable=True,
-)
-_FIELDS: Final[dict[str, Target]] = {
-    "jid": Text(),
-    "queue": Text(),
-    "jobtype": Text(),
-    "args": Values(),
-    "created_at": Text(),
-    "enqueued_at": Text(),
-    "at": Text(),
-    "reserve_for": Integer(),
-    "retry": Integer(nullable=True),
-    "backtrace": Integer(),
-    "failure": _FAILURE,
-    "custom": Table(),
-}
-_JOB: Final = Record("client.Job", "Job", _FIELDS)
+_Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _PlainJob(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A job as clients usually send it; a key that is not here is left to the thorough reader."""
+
+    retry: _Int64 | UnsetType = UNSET
+    custom: dict[str, Any] = {}
+    jid: str = ""
+    queue: str = ""
+    jobtype: str = ""
+    created_at: str = ""
+    enqueued_at: str = ""
+    at: str = ""
+    args: list[Any] | UnsetType = UNSET
+    reserve_for: _Int64 = 0
+    backtrace: _Int64 = 0
+    # Sent by older clients, and dropped.
+    priority: Any = None
 
 
 def _float(literal: str) -> Raw:
     return Raw(format_float(float(literal)).encode())
 
 
-_plain_one: Final = msgspec.json.Decoder(PlainDocument, float_hook=_float)
-_plain_many: Final = msgspec.json.Decoder(list[PlainDocument], float_hook=_float)
+_plain_one: Final = msgspec.json.Decoder(_PlainJob, float_hook=_float)
+_plain_many: Final = msgspec.json.Decoder(list[_PlainJob], float_hook=_float)
 # Whatever msgspec does not like, and numbers beyond every double: the thorough reader's words.
 _NOT_PLAIN: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
@@ -93,13 +73,13 @@ def read_job(payload: bytes) -> tuple[Document, int | None]:
         RefusedPushError: for what is no job.
     """
     try:
-        document = _plain_one.decode(payload)
+        job = _plain_one.decode(payload)
+        simple = _is_simple(job)
+        if not _is_odd(payload, simple) and not _may_repeat_custom(payload, bool(job.custom)):
+            return _document(job), None if job.retry is UNSET else job.retry
     except _NOT_PLAIN:
-        return _read_thoroughly(payload)
-    if _is_odd(payload) or _may_repeat_custom(payload, bool(document.custom)):
-        return _read_thoroughly(payload)
-    document.priority = UNSET
-    return document, None if document.retry is UNSET else document.retry
+        pass  # the thorough reader says what is wrong, or that nothing is
+    return _read_thoroughly(payload)
 
 
 def read_jobs(payload: bytes) -> Sequence[Document]:
@@ -109,20 +89,50 @@ def read_jobs(payload: bytes) -> Sequence[Document]:
         InvalidJSONError: for what is no array of jobs.
     """
     try:
-        documents = _plain_many.decode(payload)
+        jobs = _plain_many.decode(payload)
+        customised = sum(1 for job in jobs if job.custom)
+        simple = all(map(_is_simple, jobs))
+        if not _is_odd(payload, simple) and not _may_repeat_custom(payload, customised):
+            return [_document(job) for job in jobs]
     except _NOT_PLAIN:
-        return _read_all_thoroughly(payload)
-    customised = 0
-    for document in documents:
-        document.priority = UNSET
-        customised += bool(document.custom)
-    if _is_odd(payload) or _may_repeat_custom(payload, customised):
-        return _read_all_thoroughly(payload)
-    return documents
+        pass  # the thorough reader says what is wrong, or that nothing is
+    return _read_all_thoroughly(payload)
 
 
-def _is_odd(payload: bytes) -> bool:
-    return _SUSPECT.search(payload) is not None and _ODD_NUMBER.search(payload) is not None
+def _document(job: _PlainJob) -> Document:
+    return Document(
+        retry=job.retry,
+        custom=Raw(write_plain(job.custom)) if job.custom else UNSET,
+        jid=job.jid,
+        queue=job.queue,
+        jobtype=job.jobtype,
+        created_at=job.created_at,
+        enqueued_at=job.enqueued_at,
+        at=job.at,
+        args=UNSET if job.args is UNSET else Raw(write_plain(job.args)),
+        reserve_for=job.reserve_for,
+        backtrace=job.backtrace,
+    )
+
+
+def _is_simple(job: _PlainJob) -> bool:
+    """Whether every integer is seen at a glance, and is one that a double can hold."""
+    if job.custom:
+        return False
+    for value in job.args or ():
+        if isinstance(value, int):
+            if not -_MAX_EXACT < value < _MAX_EXACT:
+                return False
+        elif isinstance(value, _CONTAINERS):
+            return False
+    return True
+
+
+def _is_odd(payload: bytes, simple: bool) -> bool:  # noqa: FBT001 - what is known of the payload
+    """Whether there may be a number that Go does not read as msgspec does."""
+    if _MINUS_ZERO.search(payload) is None and (simple or _LARGE.search(payload) is None):
+        return False
+    return _ODD_NUMBER.search(payload) is not None
 
 
 def _may_repeat_custom(payload: bytes, jobs: int) -> bool:
@@ -130,26 +140,28 @@ def _may_repeat_custom(payload: bytes, jobs: int) -> bool:
 
     `jobs` is how many have one with something in it.
     """
-    return payload.count(b'"custom"') > jobs or b"\\u006" in payload or b"\\u007" in payload
+    if payload.count(b'"custom"') > jobs:
+        return True
+    return b"\\" in payload and (b"\\u006" in payload or b"\\u007" in payload)
 
 
-def _read_thoroughly(payload: bytes) -> tuple[StoredDocument, int | None]:
+def _read_thoroughly(payload: bytes) -> tuple[Document, int | None]:
     try:
         tree = read(payload)
     except InvalidJSONError as error:
         raise RefusedPushError(error.text, None) from error
     retry = _retry_written(tree)
-    fields, complaint = decode(_JOB, tree)
+    document, complaint = document_of(tree)
     if complaint is not None:
         raise RefusedPushError(complaint, retry)
-    return _document(fields), retry
+    return document, retry
 
 
-def _read_all_thoroughly(payload: bytes) -> list[StoredDocument]:
-    jobs, complaint = decode_all(_JOB, read(payload))
+def _read_all_thoroughly(payload: bytes) -> Sequence[Document]:
+    documents, complaint = documents_of(read(payload))
     if complaint is not None:
         raise InvalidJSONError(complaint)
-    return [_document(fields) for fields in jobs]
+    return documents
 
 
 def _retry_written(tree: Tree) -> int | None:
@@ -162,41 +174,3 @@ def _retry_written(tree: Tree) -> int | None:
             written = integer(value.literal) if isinstance(value, Number) else None
             retry = retry if written is None else written
     return retry
-
-
-def _document(fields: Fields) -> StoredDocument:
-    document = StoredDocument(
-        jid=fields.text("jid"),
-        queue=fields.text("queue"),
-        jobtype=fields.text("jobtype"),
-        created_at=fields.text("created_at"),
-        enqueued_at=fields.text("enqueued_at"),
-        at=fields.text("at"),
-        reserve_for=fields.integer("reserve_for"),
-        backtrace=fields.integer("backtrace"),
-    )
-    retry, failure = fields.number("retry"), fields.record("failure")
-    args, custom = fields.tree("args"), fields.tree("custom")
-    if retry is not None:
-        document.retry = retry
-    if failure is not None:
-        document.failure = Raw(_failure(failure))
-    if isinstance(custom, Members) and custom.pairs:
-        document.custom = Raw(write(custom))
-    if args is not None:
-        document.args = Raw(write(args))
-    return document
-
-
-def _failure(fields: Fields) -> bytes:
-    return write_flat(
-        FailureRecord(
-            failed_at=fields.text("failed_at"),
-            next_at=fields.text("next_at"),
-            message=fields.text("message"),
-            errtype=fields.text("errtype"),
-            backtrace=fields.texts("backtrace"),
-            retry_count=fields.integer("retry_count"),
-            remaining=fields.integer("remaining"),
-        )
-    )

@@ -7,10 +7,11 @@ from typing import Final
 from msgspec import Struct
 
 from faktory_async.server._broker import Broker
-from faktory_async.server._document import QUEUE_NAME_RULE, decode_document, is_queue_name
+from faktory_async.server._document import QUEUE_NAME_RULE, is_queue_name
 from faktory_async.server._glob import Glob
 from faktory_async.server._gojson import quote, read
 from faktory_async.server._gotypes import Fields, ListOf, Record, Text, decode
+from faktory_async.server._thorough import stored_document
 from faktory_async.server._timed_set import TimedSet
 
 # The real server gives up after 5 s; so many steps of matching take longer than that.
@@ -139,7 +140,7 @@ def _requeue(broker: Broker, entries: TimedSet, payloads: list[bytes]) -> None:
     """Put payloads into their queues as they are: they do not say since when they are there."""
     now = broker.clock()
     for payload in payloads:
-        name = decode_document(payload).queue
+        name = stored_document(payload).queue
         if not is_queue_name(name):
             raise MutationError(QUEUE_NAME_RULE)
         entries.discard(payload)

@@ -4,10 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from faktory_async.server._gotime import NANOSECONDS, parse_time
+from faktory_async.server._thorough import enqueued_at
 
 EVERY: Final = "*"
 
@@ -27,13 +25,6 @@ class JobQueue:
         self.name = name
         self.jobs: deque[bytes] = deque()
         self.paused = False
-
-
-class _Head(Struct):
-    enqueued_at: str = ""
-
-
-_head: Final = msgspec.json.Decoder(_Head)
 
 
 class Queues:
@@ -99,7 +90,7 @@ class Queues:
         queue = self._queues.get(name)
         if queue is None or not queue.jobs:
             return 0.0
-        since = parse_time(_head.decode(queue.jobs[0]).enqueued_at)
+        since = parse_time(enqueued_at(queue.jobs[0]))
         return (now - since) / NANOSECONDS
 
     def _chosen(self, names: list[str]) -> list[JobQueue]:

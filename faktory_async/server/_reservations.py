@@ -2,10 +2,10 @@
 
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from faktory_async.server._gotime import NANOSECONDS
+from faktory_async.server._thorough import claim_of
 
 _DEFAULT_SECONDS: Final = 1800
 _SHORTEST_SECONDS: Final = 60
@@ -27,14 +27,6 @@ class Reservation(Struct, eq=False, gc=False):
     wid: str
     reserved_at: int
     expires_at: int
-
-
-class _Claim(Struct):
-    jid: str
-    reserve_for: int = 0
-
-
-_claim: Final = msgspec.json.Decoder(_Claim)
 
 
 class Reservations:
@@ -67,7 +59,7 @@ class Reservations:
 
     def reserve(self, payload: bytes, wid: str, now: int) -> None:
         """Note that a job was handed out."""
-        claim = _claim.decode(payload)
+        claim = claim_of(payload)
         jid = claim.jid
         seconds = max(claim.reserve_for or _DEFAULT_SECONDS, _SHORTEST_SECONDS)
         reservation = Reservation(jid, payload, wid, now, now + seconds * NANOSECONDS)

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterator
 
-# Removed entries stay in the heap until they outnumber the living by this many.
+# What was removed or renewed stays in the heap until it outnumbers the rest by this many.
 _SLACK = 1000
 
 
@@ -31,11 +31,14 @@ class TimedSet:
             return
         self._scores[payload] = score
         heapq.heappush(self._heap, (score, payload))
+        self._trim()
 
     def discard(self, payload: bytes) -> None:
         """Take a payload out if it is there."""
-        if self._scores.pop(payload, None) is None:
-            return
+        self._scores.pop(payload, None)
+        self._trim()
+
+    def _trim(self) -> None:
         if len(self._heap) > 2 * len(self._scores) + _SLACK:
             self._heap = [(score, kept) for kept, score in self._scores.items()]
             heapq.heapify(self._heap)
