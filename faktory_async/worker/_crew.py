@@ -186,6 +186,7 @@ class Crew:
             await self._reports.settled()  # a stalled server may use the grace too
         if not self._idle.is_set():
             await self._cut()
+        self._reports.hurry()
         with anyio.move_on_after(_LAST):
             await self._reports.settled()
         self._fetches_out = sum(fetcher.fetching for fetcher in self._fetchers)

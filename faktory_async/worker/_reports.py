@@ -82,6 +82,7 @@ class Reports:
         self._under_way: list[_Report] = []
         self._news = anyio.Event()
         self._settled = anyio.Event()
+        self._over = False
 
     def add(self, run: Run, outcome: Outcome) -> None:
         """Take the outcome of a run; the first one counts."""
@@ -108,13 +109,18 @@ class Reports:
                 self._settled.set()
                 self._settled = anyio.Event()
         finally:
+            self._over = True
+            self._settled.set()
             await self._line.hang_up()
 
     async def settled(self) -> None:
-        """Return when nothing is waiting or under way; what waits for a next try, tries soon."""
-        self._line.hurry()
-        while self._waiting or self._under_way:
+        """Return when nothing is waiting or under way, or nobody delivers any more."""
+        while (self._waiting or self._under_way) and not self._over:
             await self._settled.wait()
+
+    def hurry(self) -> None:
+        """Let what waits for its next try be tried soon, and again soon after."""
+        self._line.hurry()
 
     def undelivered(self) -> tuple[str, ...]:
         """Return the jids whose outcome the server was not told, or did not confirm."""
@@ -136,19 +142,20 @@ class Reports:
 
     async def _exchange(self, connection: Connection) -> None:
         commands = [report.command for report in self._under_way]
+        sent_at = anyio.current_time()
         try:
             ticket = await connection.send(commands, timeout=_PATIENCE, renewed=True)
         except FaktoryError as error:
-            self._return([], written=error.maybe_executed)
+            self._return([], written_at=sent_at if error.maybe_executed else None)
             await self._line.broke(error)
             return
         try:
             await connection.receive(ticket)
         except FaktoryError as error:
-            self._return(self._replies(ticket), written=True)
+            self._return(self._replies(ticket), written_at=sent_at)
             await self._line.broke(error)
             return
-        if self._return(self._replies(ticket), written=True):
+        if self._return(self._replies(ticket), written_at=sent_at):
             self._line.worked()
         else:
             await self._line.pause()
@@ -159,7 +166,7 @@ class Reports:
             for command, reply in zip(ticket.commands, ticket.replies, strict=False)
         ]
 
-    def _return(self, answers: list[FaktoryError | None], *, written: bool) -> bool:
+    def _return(self, answers: list[FaktoryError | None], *, written_at: float | None) -> bool:
         """Settle what was answered; put the rest back in front, in its order: True if none."""
         reports, self._under_way = self._under_way, []
         again = [
@@ -167,11 +174,12 @@ class Reports:
             for report, answer in zip(reports, answers, strict=False)
             if not self._settle(report, answer)
         ]
-        again += reports[len(answers) :]
-        now = anyio.current_time()
-        for report in again:
-            if written and report.written_at is None:
-                report.written_at = now
+        for report in reports[len(answers) :]:
+            # From its first write on, not from when it was given up: the server may have
+            # executed it at once.
+            if report.written_at is None:
+                report.written_at = written_at
+            again.append(report)
         self._waiting.extendleft(reversed(again))
         return not again
 

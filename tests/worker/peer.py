@@ -281,9 +281,9 @@ _REPORTS: Final = ("ACK", "FAIL")
 
 @asynccontextmanager
 async def peering(*, password: str | None = None, room: int = 1 << 20) -> AsyncGenerator[Peer]:
-    """Run a peer for the length of a block that takes at most a (virtual) day."""
+    """Run a peer for the length of a block that takes at most a two (virtual) hours."""
     peer = Peer(password=password, room=room)
-    with anyio.fail_after(86_400):
+    with anyio.fail_after(2 * 3_600):
         async with anyio.create_task_group() as group:
             peer.serve_in(group)
             try:
