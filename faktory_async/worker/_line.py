@@ -15,21 +15,30 @@ _IN_A_HURRY: Final = 0.1  # seconds
 
 
 class Outage:
-    """Whether the server is away, as far as all lines of a worker know: one log line each way."""
+    """Whether the server is away, as far as all lines of a worker know: one log line each way.
+
+    Lines notice one absence at different times. So each tells during which absence, by number, its
+    connection was made: an older one neither begins a new absence nor ends this one.
+
+    Attributes:
+        number: How many absences there were.
+    """
 
     def __init__(self, address: str) -> None:
+        self.number = 0
         self._address = address
         self._away = False
 
-    def began(self, error: Exception) -> None:
-        """Note that a line could not be made or broke."""
-        if not self._away:
+    def began(self, error: Exception, since: int) -> None:
+        """Note that a line could not be made, or that one broke which was made in `since`."""
+        if not self._away and since == self.number:
             self._away = True
+            self.number += 1
             _log.warning("the server %s is away: %s", self._address, error)
 
-    def ended(self) -> None:
-        """Note that a line has proved good."""
-        if self._away:
+    def ended(self, since: int) -> None:
+        """Note that a line which was made in `since` has proved good."""
+        if self._away and since == self.number:
             self._away = False
             _log.warning("the server %s is back", self._address)
 
@@ -46,6 +55,7 @@ class Line:
         self._connector = connector
         self._outage = outage
         self._connection: Connection | None = None
+        self._since = 0
         self._backoff = Backoff()
         self._hurried = anyio.Event()
 
@@ -67,20 +77,21 @@ class Line:
             except (AuthenticationError, UsageError):
                 raise
             except FaktoryError as error:
-                self._outage.began(error)
+                self._outage.began(error, self._outage.number)
                 await self.pause()
             else:
+                self._since = self._outage.number
                 if not self._connection.usable:
                     await self.pause()  # closed as soon as it was made: no reason to storm
 
     def worked(self) -> None:
         """Note that a command was answered: only that proves a line good."""
-        self._outage.ended()
+        self._outage.ended(self._since)
         self._backoff.reset()
 
     async def broke(self, error: FaktoryError) -> None:
         """Give the connection up after an error and wait before another one is tried."""
-        self._outage.began(error)
+        self._outage.began(error, self._since)
         await self.hang_up()
         await self.pause()
 
