@@ -20,11 +20,17 @@ _CLOSED: Final = "the client is closed"
 
 
 class _Waiter:
-    """Somebody who waits for a slot: `granted` is a connection, or None for the right to dial."""
+    """Somebody who waits for a slot: with it comes an idle connection, or None to dial one."""
 
     def __init__(self) -> None:
         self.event = anyio.Event()
-        self.granted: Connection | None = None
+        self.has_slot = False
+        self.connection: Connection | None = None
+
+    def grant(self, connection: Connection | None) -> None:
+        self.has_slot = True
+        self.connection = connection
+        self.event.set()
 
 
 class Pool:
@@ -89,13 +95,9 @@ class Pool:
             waiter.event.set()
         self._waiters.clear()
         idle, self._idle = self._idle, []
-        self._slots -= len(idle)
-        try:
+        async with anyio.create_task_group() as goodbyes:
             for connection in idle:
-                await connection.aclose()
-        finally:
-            for connection in idle:
-                connection.abort()
+                goodbyes.start_soon(self._drop, connection)
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -107,25 +109,25 @@ class Pool:
         raise PoolTimeoutError("no connection in time")
 
     async def _take(self) -> Connection:
-        while not self._closed:
-            if self._idle:
-                connection = self._idle.pop()
-            elif self._slots < self._max:
-                self._slots += 1
-                return await self._dial()
-            else:
-                granted = await self._wait()
-                if granted is None:
-                    return await self._dial()
-                connection = granted
-            if connection.usable:
-                return connection
-            await self._drop(connection)
-        raise ClientStateError(_CLOSED)
+        if self._closed:
+            raise ClientStateError(_CLOSED)
+        connection = None
+        if self._idle:
+            connection = self._idle.pop()
+        elif self._slots < self._max:
+            self._slots += 1
+        else:
+            connection = await self._wait()
+        if connection is not None and connection.usable:
+            return connection
+        return await self._dial(connection)
 
-    async def _dial(self) -> Connection:
+    async def _dial(self, dead: Connection | None) -> Connection:
         """Dial within a slot that this task holds; the slot is passed on when that fails."""
         try:
+            if dead is not None:
+                dead.abort()  # there is nobody to say goodbye to
+                await dead.aclose()
             return await self._connect()
         except BaseException:
             self._free_slot()
@@ -138,49 +140,44 @@ class Pool:
             with anyio.move_on_after(self._timeout):
                 await waiter.event.wait()
         except BaseException:
-            self._withdraw(waiter)
+            await self._withdraw(waiter)
             raise
-        if not waiter.event.is_set():
-            self._waiters.remove(waiter)
-            raise PoolTimeoutError(
-                f"no connection came free within {self._timeout:g} s: all {self._max} are in use"
-            )
-        if waiter.granted is None and self._closed:
+        if self._closed:
+            await self._withdraw(waiter)
             raise ClientStateError(_CLOSED)
-        return waiter.granted
+        if waiter.has_slot:
+            return waiter.connection
+        self._waiters.remove(waiter)
+        raise PoolTimeoutError(
+            f"no connection came free within {self._timeout:g} s: all {self._max} are in use"
+        )
 
-    def _withdraw(self, waiter: _Waiter) -> None:
+    async def _withdraw(self, waiter: _Waiter) -> None:
         """Take a waiter out; a slot that was granted in the same moment goes to the next one."""
-        if not waiter.event.is_set():
-            self._waiters.remove(waiter)
-        elif waiter.granted is not None:
-            self._offer(waiter.granted)
-        elif not self._closed:
+        if waiter.connection is not None:
+            await self._give_back(waiter.connection)
+        elif waiter.has_slot:
             self._free_slot()
+        elif not self._closed:
+            self._waiters.remove(waiter)
 
     async def _give_back(self, connection: Connection) -> None:
-        if connection.idle and not self._closed:
-            self._offer(connection)
-        else:
+        if not connection.idle or self._closed:
             await self._drop(connection)
-
-    def _offer(self, connection: Connection) -> None:
-        if self._waiters:
-            waiter = self._waiters.popleft()
-            waiter.granted = connection
-            waiter.event.set()
+        elif self._waiters:
+            self._waiters.popleft().grant(connection)
         else:
             self._idle.append(connection)
 
+    async def _drop(self, connection: Connection) -> None:
+        """Close a connection whose slot this task holds, and pass the slot on."""
+        try:
+            await connection.aclose()
+        finally:
+            self._free_slot()
+
     def _free_slot(self) -> None:
         if self._waiters:
-            self._waiters.popleft().event.set()
+            self._waiters.popleft().grant(None)
         else:
             self._slots -= 1
-
-    async def _drop(self, connection: Connection) -> None:
-        if not connection.idle:
-            connection.abort()
-        self._free_slot()
-        with anyio.CancelScope(shield=True):
-            await connection.aclose()

@@ -10,7 +10,7 @@ import anyio
 from faktory_async.net import Connection, Link, memory_links
 from faktory_async.protocol import BulkReply, Command, Reply, SimpleReply, encode_reply
 
-__all__ = ["HI", "Echo", "Recorder", "Server", "conversation", "echoed", "opened"]
+__all__ = ["HI", "Echo", "Recorder", "Server", "conversation", "echoed", "opened", "trickle"]
 
 HI = b'+HI {"v":2}\r\n'
 
@@ -74,6 +74,13 @@ class Server:
             self.link.abort()
         else:
             await self.link.aclose()
+
+
+async def trickle(server: Server, data: bytes, pause: float = 0.1) -> None:
+    """Send data byte by byte, after a pause each."""
+    for byte in data:
+        await anyio.sleep(pause)
+        await server.link.send(bytes([byte]))
 
 
 class Recorder:

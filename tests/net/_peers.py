@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import Callable, Generator
 from typing import Final
 
@@ -12,6 +13,7 @@ from anyio.lowlevel import checkpoint
 __all__ = ["HOST", "Peer", "listener", "pair", "when"]
 
 HOST: Final = "127.0.0.1"
+_PATIENCE: Final = 30.0  # real seconds; while a condition is looked at, virtual time stands still
 
 
 class Peer:
@@ -100,5 +102,7 @@ def pair(*, small: bool = False) -> Generator[tuple[socket.socket, Peer]]:
 
 async def when(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition holds."""
+    deadline = time.monotonic() + _PATIENCE
     while not condition():
+        assert time.monotonic() < deadline, "it never came true"
         await checkpoint()

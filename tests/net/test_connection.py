@@ -22,7 +22,7 @@ from faktory_async.errors import (
 )
 from faktory_async.net import Connection, Link, MemoryLink, memory_links
 from faktory_async.protocol import ClientSession, Identity, Ticket
-from tests.net._faktory import HI, Echo, Recorder, Server, conversation, echoed, opened
+from tests.net._faktory import HI, Echo, Recorder, Server, conversation, echoed, opened, trickle
 from tests.net._loops import in_virtual_time, jump, on_virtual_asyncio
 from tests.net._peers import when
 
@@ -399,12 +399,6 @@ async def test_pieces_of_a_reply_do_not_move_the_deadline() -> None:
             await connection.execute(Echo("0123456789"))
         assert anyio.current_time() - began == pytest.approx(7)
         tg.cancel_scope.cancel()
-
-
-async def trickle(server: Server, data: bytes, pause: float) -> None:
-    for byte in data:
-        await anyio.sleep(pause)
-        await server.link.send(bytes([byte]))
 
 
 @in_virtual_time
