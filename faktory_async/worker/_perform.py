@@ -16,7 +16,7 @@ from faktory_async.worker._run import Run
 
 _current: Final[ContextVar[Job]] = ContextVar("faktory_async_current_job")
 
-INTERRUPTED: Final = Fail(
+INTERRUPTED: Final[Outcome] = Fail(
     errtype="Interrupted", message="the worker stopped before the job was finished"
 )
 
@@ -54,16 +54,18 @@ async def perform(run: Run, handlers: HandlerSource) -> Outcome:
 
 async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
     run.begin()
+    outcome = INTERRUPTED
     try:
         with run.scope, _as_current(job):
-            return _sound(await runner(job))
+            outcome = _sound(await runner(job))
     except (KeyboardInterrupt, GeneratorExit):
         raise  # meant for the whole process, or for this very coroutine
     except anyio.get_cancelled_exc_class() as error:
-        return INTERRUPTED if run.was_cut else failure(error, job)
+        outcome = INTERRUPTED if run.was_cut else failure(error, job)
     except BaseException as error:  # noqa: BLE001 - the job's failure, not ours
-        return failure(error, job)
-    return INTERRUPTED
+        outcome = failure(error, job)
+    await run.end()
+    return outcome
 
 
 def _sound(outcome: object) -> Outcome:

@@ -1,6 +1,7 @@
 """One run of a fetched job, from its FETCH to its report."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import anyio
@@ -59,6 +60,16 @@ class Run:
     def begin(self) -> None:
         """Note that the calling task runs the handler from here on."""
         self._task = asyncio.current_task() if on_asyncio() else None
+
+    async def end(self) -> None:
+        """Note that the handler has ended, and take in a cancellation that is still on its way.
+
+        asyncio would end the task as cancelled, which ends the group that it belongs to.
+        """
+        while self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
 
     def cut(self) -> None:
         """Cancel the handler the way its event loop does: once on asyncio, for good on trio.
