@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from faktory_async.errors import AddressError
 DEFAULT_PORT: Final = 7419
 _PLAIN, _TLS = "tcp", "tcp+tls"
 _MAX_PORT: Final = 65_535
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _SHAPE: Final = "tcp://[:PASSWORD@]HOST[:PORT], or tcp+tls://…"
 
@@ -46,11 +47,12 @@ class Address(Struct, frozen=True, kw_only=True):
         """
         if _CONTROL.search(url):
             raise AddressError(f"a URL has no spaces or control characters: expected {_SHAPE}")
-        if "://" not in url:
+        if not _SCHEME.match(url):
             raise AddressError(f"a URL begins with tcp:// or tcp+tls://: expected {_SHAPE}")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
+            _check_labels(host)
         except ValueError:
             # The error of urlsplit may quote what stands behind an unescaped / or #: a password.
             raise AddressError(
@@ -71,8 +73,8 @@ class Address(Struct, frozen=True, kw_only=True):
             host=host,
             port=DEFAULT_PORT if port is None else port,
             tls=parts.scheme == _TLS,
-            username=unquote(parts.username) if parts.username else None,
-            password=None if parts.password is None else unquote(parts.password),
+            username=_decoded(parts.username) or None,
+            password=_decoded(parts.password),
         )
 
     @classmethod
@@ -87,7 +89,7 @@ class Address(Struct, frozen=True, kw_only=True):
         """
         environ = os.environ if environ is None else environ
         provider = environ.get("FAKTORY_PROVIDER")
-        if provider and "://" in provider:
+        if provider and ":" in provider:
             raise AddressError(
                 "FAKTORY_PROVIDER holds the name of a variable, not a URL: "
                 "put the URL into FAKTORY_URL"
@@ -133,3 +135,24 @@ class Address(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Address({self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # Every struct has one, which shows all fields.
+        return [("url", self.url)]
+
+
+def _check_labels(host: str | None) -> None:
+    """Refuse a name that no resolver can even be asked for."""
+    if host and ":" not in host:
+        host.encode("idna")
+
+
+def _decoded(part: str | None) -> str | None:
+    if part is None:
+        return None
+    try:
+        decoded = unquote(part, errors="strict")
+        decoded.encode()
+    except UnicodeError:  # its text shows what it could not read
+        raise AddressError("user and password are UTF-8, percent-encoded where needed") from None
+    return decoded

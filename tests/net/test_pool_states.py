@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from faktory_async.errors import ConnectError, PoolTimeoutError
 from faktory_async.net import Connection, Pool, memory_links
-from tests.net._faktory import HI, Server
+from tests.net._faktory import HI, Echo, Server
 from tests.net._loops import JumpingLoop
 
 MAX: Final = 3
@@ -64,7 +64,9 @@ class PoolMachine(RuleBasedStateMachine):
     async def use(self, lease: Lease) -> None:
         lending: AbstractAsyncContextManager[Connection] = self.pool.lease()
         try:
-            async with lending as lease.connection:
+            async with lending as connection:
+                assert connection.usable
+                lease.connection = connection
                 await lease.enough.wait()
         except (ConnectError, PoolTimeoutError):
             return
@@ -113,10 +115,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.run(answer)
 
     @precondition(lambda self: self.holding())
-    @rule(which=INDEX)
-    def give_back(self, which: int) -> None:
+    @rule(which=INDEX, busy=st.booleans())
+    def give_back(self, which: int, *, busy: bool) -> None:
         async def give() -> None:
-            self.holding()[which % len(self.holding())].enough.set()
+            lease = self.holding()[which % len(self.holding())]
+            if busy and lease.connection is not None and lease.connection.usable:
+                await lease.connection.send([Echo("whose reply nobody awaits")])
+            lease.enough.set()
 
         self.run(give)
 
@@ -164,6 +169,10 @@ class PoolMachine(RuleBasedStateMachine):
     def nothing_is_lent_twice(self) -> None:
         lent = [lease.connection for lease in self.holding()]
         assert len({*lent, *self.pool._idle}) == len(lent) + len(self.pool._idle)
+
+    @invariant()
+    def no_idle_connection_owes_a_reply(self) -> None:
+        assert all(connection.idle for connection in self.pool._idle)
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
