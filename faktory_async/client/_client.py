@@ -9,9 +9,9 @@ from typing import Final, Self, TypeVar
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
-from faktory_async.client._frames import frames
-from faktory_async.client._report import PushReport
-from faktory_async.errors import ClientStateError, FaktoryError, UsageError
+from faktory_async.client._frames import encoded, frames
+from faktory_async.client._report import PushReport, Tally
+from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job, ServerInfo
 from faktory_async.net import TLS, Address, Connector, Dial, Limits, Pool, Timeouts
 from faktory_async.protocol import Command, Flush, Info, PushBulk
@@ -82,9 +82,18 @@ class Client:
     async def aclose(self) -> None:
         """Close every idle connection; one in use is closed when its command ends.
 
-        May be called again. Cancelled, the connections are ended without a goodbye.
+        May be called again. Cancelled, the connections are ended without a goodbye. After a fork
+        the connections are left to the process that opened the client.
+
+        Raises:
+            ClientStateError: the client belongs to another event loop.
         """
+        forked = self._home is not None and self._home[1] != os.getpid()
+        if self._home is not None and not self._closed and not forked:
+            self._check_home()
         self._closed = True
+        if forked:
+            return
         await self._pool.aclose()
 
     async def __aenter__(self) -> Self:
@@ -125,7 +134,7 @@ class Client:
 
         Cancelled before its bytes left, the job is not stored; after that, nobody knows.
         """
-        command = PushBulk([job.to_json()])
+        command = PushBulk([encoded(job)])
         errors = await self._execute(command, timeout=timeout)
         if errors:
             raise errors.get(job.jid) or next(iter(errors.values()))
@@ -143,26 +152,24 @@ class Client:
 
         Raises:
             InvalidJobError: a job cannot be sent intact; the frames before it are stored.
-            UnavailableError: no answer. A note of the exception says how many jobs the server had
-                stored before; `maybe_executed` speaks of the frame that failed.
+            UnavailableError: no answer; `maybe_executed` speaks of the frame that failed.
             ClientStateError: the client is not open, or is used in another event loop or process.
 
-        Cancelled, the frames that were answered are stored, the others perhaps.
+        A note of the exception says what became of the jobs before, whatever was raised, by the
+        source of the jobs too. Cancelled, the frames that were answered are stored, the one under
+        way perhaps.
         """
-        accepted = 0
-        rejected: dict[str, FaktoryError] = {}
-        unknown: dict[str, FaktoryError] = {}
+        self._check_home()
+        tally = Tally()
         try:
             async with aclosing(frames(jobs)) as cut:
                 async for frame in cut:
                     errors = await self._execute(PushBulk(list(frame.jobs.values())))
-                    accepted += len(frame.jobs) - len(errors)
-                    for jid, error in errors.items():
-                        (unknown if error.maybe_executed else rejected)[jid] = error
-        except FaktoryError as error:
-            error.add_note(f"push_bulk: the server had stored {accepted} jobs before this")
+                    tally.add(len(frame.jobs), errors)
+        except Exception as error:
+            tally.explain(error)
             raise
-        return PushReport(accepted=accepted, rejected=rejected, unknown=unknown)
+        return tally.report()
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -196,7 +203,7 @@ class Client:
         return await self._execute_within(command, timeout)
 
     async def _execute_within(self, command: Command[R], timeout: float) -> R:  # noqa: ASYNC109 - see `push`
-        if timeout <= 0:
+        if not timeout > 0:
             raise UsageError("a timeout is more than 0 seconds")
         deadline = anyio.current_time() + timeout
         async with self._pool.lease(deadline=deadline) as connection:
