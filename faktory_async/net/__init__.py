@@ -3,9 +3,9 @@
 from faktory_async.net._address import DEFAULT_PORT, Address
 from faktory_async.net._asyncio_link import AsyncioLink
 from faktory_async.net._connect import Connector
-from faktory_async.net._connection import NETWORK_ERRORS, Connection
+from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
-from faktory_async.net._link import Link
+from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool

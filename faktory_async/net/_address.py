@@ -27,6 +27,9 @@ class Address(Struct, frozen=True, kw_only=True):
         tls: Whether the connection is encrypted.
         username: Sent with HELLO; the server ignores it.
         password: Sent hashed. Not part of `str` and `repr`.
+
+    Raises:
+        AddressError: when nobody could be asked for the host, or the port is none.
     """
 
     host: str = "localhost"
@@ -34,6 +37,11 @@ class Address(Struct, frozen=True, kw_only=True):
     tls: bool = False
     username: str | None = None
     password: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.host)
+        if not 1 <= self.port <= _MAX_PORT:
+            raise AddressError(f"a port is between 1 and {_MAX_PORT}")
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -52,7 +60,6 @@ class Address(Struct, frozen=True, kw_only=True):
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-            _check_labels(host)
         except ValueError:
             # The error of urlsplit may quote what stands behind an unescaped / or #: a password.
             raise AddressError(
@@ -67,8 +74,6 @@ class Address(Struct, frozen=True, kw_only=True):
             )
         if not host:
             raise AddressError(f"the URL names no host: expected {_SHAPE}")
-        if port == 0:
-            raise AddressError("nobody listens on port 0")
         return cls(
             host=host,
             port=DEFAULT_PORT if port is None else port,
@@ -141,10 +146,17 @@ class Address(Struct, frozen=True, kw_only=True):
         return [("url", self.url)]
 
 
-def _check_labels(host: str | None) -> None:
-    """Refuse a name that no resolver can even be asked for."""
-    if host and ":" not in host:
-        host.encode("idna")
+def check_name(host: str) -> None:
+    """Refuse a host that nobody can even be asked for.
+
+    Raises:
+        AddressError: Its text does not show the host, which may be a mistaken password.
+    """
+    try:
+        if ":" not in host:
+            host.encode("idna")
+    except UnicodeError:
+        raise AddressError("the name of the host has a part that is empty or too long") from None
 
 
 def _decoded(part: str | None) -> str | None:

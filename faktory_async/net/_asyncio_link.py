@@ -157,7 +157,7 @@ class AsyncioLink(asyncio.Protocol, Link):
     # -- waiting ------------------------------------------------------------------------------
 
     def _open_transport(self) -> asyncio.Transport:
-        if self._transport is None or self._over:
+        if self._transport is None or self._over or (self._encrypted and self._eof):
             raise self._lost or ConnectionResetError("the connection is closed")
         return self._transport
 

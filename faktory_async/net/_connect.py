@@ -3,12 +3,13 @@
 import ssl
 
 import anyio
+import msgspec
 
 from faktory_async.errors import AddressError, ConnectError, FaktoryError
 from faktory_async.net._address import Address
-from faktory_async.net._connection import NETWORK_ERRORS, Connection
+from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, open_link
-from faktory_async.net._link import Link
+from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._tls import TLS
 from faktory_async.protocol import PRODUCER, ClientSession, Identity
@@ -20,7 +21,7 @@ class Connector:
     Args:
         address: Where the server is, and the password.
         tls: How a `tcp+tls://` address is trusted.
-        dial: Opens links in place of TCP; the address then only gives the password.
+        dial: Opens links in place of TCP; the address then only gives user and password.
         identity: Who says HELLO.
         limits: How much a reply may hold.
         timeouts: How long dial and handshake, and later each command, may take.
@@ -44,6 +45,8 @@ class Connector:
         self.address = address
         self._tls = TLS() if tls is None else tls
         self._dial = dial
+        if identity.username is None and address.username is not None:
+            identity = msgspec.structs.replace(identity, username=address.username)
         self._identity = identity
         self._limits = Limits() if limits is None else limits
         self._timeouts = Timeouts() if timeouts is None else timeouts

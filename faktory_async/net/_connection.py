@@ -19,13 +19,11 @@ from faktory_async.errors import (
     ProtocolError,
     UsageError,
 )
-from faktory_async.net._link import Link
+from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.protocol import PRODUCER, ClientSession, Command, End, Identity, State, Ticket
 
 R = TypeVar("R")
 
-# What the kinds of links raise when the network is to blame.
-NETWORK_ERRORS: Final = (OSError, EOFError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 _GOODBYE: Final = 1.0  # seconds that a close may take
 _DRAIN: Final = 1.0  # seconds for the loop to hand over what the kernel already has
 _OVER: Final = (State.CLOSED, State.BROKEN)

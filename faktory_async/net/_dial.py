@@ -13,8 +13,11 @@ from anyio.abc import ByteStream, SocketAttribute
 from faktory_async.errors import ConnectError, TLSError
 from faktory_async.net._address import Address
 from faktory_async.net._asyncio_link import AsyncioLink, keep_alive
-from faktory_async.net._link import Link
+from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._stream_link import StreamLink
+
+# OpenSSL's codes for a name and for an IP address that the certificate does not have.
+_OTHER_NAME: Final = (62, 64)
 
 Dial: TypeAlias = Callable[[], Awaitable[Link | ByteStream]]
 """The one seam for other transports: returns a new, open link, or a bare stream of anyio."""
@@ -46,7 +49,7 @@ async def open_link(
         return await _open_by_anyio(address, context, name)
     except ssl.SSLError as error:
         raise TLSError(_why_no_tls(address, error)) from error
-    except OSError as error:
+    except (*NETWORK_ERRORS, ValueError) as error:  # a name that cannot be asked for
         raise ConnectError(_why_not(address, error)) from error
 
 
@@ -71,7 +74,12 @@ async def _open_on_asyncio(
     transport, link = await loop.create_connection(
         AsyncioLink, address.host, address.port, ssl=context, server_hostname=name
     )
-    keep_alive(transport.get_extra_info("socket"))
+    try:
+        keep_alive(transport.get_extra_info("socket"))
+    except BaseException:
+        link.abort()
+        await link.aclose()
+        raise
     return link
 
 
@@ -89,14 +97,24 @@ async def _open_by_anyio(
             tls_hostname=name,
             tls_standard_compatible=False,
         )
-    keep_alive(stream.extra(SocketAttribute.raw_socket))
+    try:
+        keep_alive(stream.extra(SocketAttribute.raw_socket))
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
     return StreamLink(stream)
 
 
 def _why_no_tls(address: Address, error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
+        message = error.verify_message.rstrip(".")
+        if error.verify_code in _OTHER_NAME:
+            return (
+                f"the certificate of {address} is for another name: {message}. "
+                "Which name to expect is said by TLS(hostname=…)"
+            )
         return (
-            f"the certificate of {address} is not trusted: {error.verify_message}. "
+            f"the certificate of {address} is not trusted: {message}. "
             "A certificate of your own is trusted by TLS(ca=…)"
         )
     if error.reason in _PLAIN_PEER:
@@ -104,13 +122,15 @@ def _why_no_tls(address: Address, error: ssl.SSLError) -> str:
     return f"no TLS with {address}: {error.reason or error}"
 
 
-def _why_not(address: Address, error: OSError) -> str:
+def _why_not(address: Address, error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         return f"the host of {address} has no address: {error.strerror}"
     # Where a name has several addresses, the loops only say so in the text of a bare OSError.
     texts = _all_texts(error)
     if "refused" in texts or f"errno {errno.ECONNREFUSED}" in texts:
         return f"nothing listens on {address}: is a Faktory running there?"
+    if isinstance(error, ConnectionResetError | EOFError) or not str(error):
+        return f"{address} ended the connection before it was made"
     return f"no connection to {address}: {error}"
 
 

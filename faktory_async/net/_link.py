@@ -1,6 +1,17 @@
 """The thin thing under a connection: bytes in, bytes out, and what is known of their fate."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+import anyio
+
+# What the kinds of links, and of dials, raise when the network is to blame.
+NETWORK_ERRORS: Final = (
+    OSError,
+    EOFError,
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+)
 
 
 class Link(Protocol):
@@ -40,9 +51,15 @@ class Link(Protocol):
         ...
 
     def abort(self) -> None:
-        """End the link now; what was not handed over never will be. May be called again."""
+        """End the link now; what was not handed over never will be. May be called again.
+
+        Whoever waits in `send` or `receive` is woken.
+        """
         ...
 
     async def aclose(self) -> None:
-        """Say goodbye as the transport does and free it. Cancelled, it is freed all the same."""
+        """Say goodbye as the transport does and free it. May be called again.
+
+        Cancelled, it is freed all the same.
+        """
         ...

@@ -36,5 +36,5 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     command: float = 7.0
 
     def __post_init__(self) -> None:
-        if min(self.connect, self.pool, self.command) <= 0:
+        if not all(seconds > 0 for seconds in (self.connect, self.pool, self.command)):
             raise UsageError("every timeout is more than 0 seconds")

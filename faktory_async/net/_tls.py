@@ -1,11 +1,14 @@
 """TLS: verified unless somebody says otherwise in so many words."""
 
+import contextlib
 import os
 import ssl
+from collections.abc import Generator
 
 from msgspec import Struct
 
 from faktory_async.errors import AddressError
+from faktory_async.net._address import check_name
 
 
 class TLS(Struct, frozen=True, kw_only=True):
@@ -19,6 +22,9 @@ class TLS(Struct, frozen=True, kw_only=True):
         verify: False accepts any certificate: anyone between here and there can read and forge
             every job.
         context: A context of your own; every other option except `hostname` is ignored then.
+
+    Raises:
+        AddressError: when no certificate can have that hostname.
     """
 
     ca: str | os.PathLike[str] | None = None
@@ -28,22 +34,42 @@ class TLS(Struct, frozen=True, kw_only=True):
     verify: bool = True
     context: ssl.SSLContext | None = None
 
+    def __post_init__(self) -> None:
+        if self.hostname is not None:
+            check_name(self.hostname)
+
     def make_context(self) -> ssl.SSLContext:
         """Return the context to connect with; files are read here.
 
         Raises:
-            AddressError: when a file is missing or is no PEM.
+            AddressError: when a file is missing, is no PEM, or needs a passphrase.
         """
         if self.context is not None:
             return self.context
-        try:
+        if self.key is not None and self.certificate is None:
+            raise AddressError("TLS has a key, but not its certificate")
+        with _named(self.ca):
             context = ssl.create_default_context(cafile=self.ca)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-        except OSError as error:  # ssl.SSLError is one
-            raise AddressError(f"the TLS files cannot be used: {error}") from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate is not None:
+            with _named(self.certificate, self.key):
+                context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+@contextlib.contextmanager
+def _named(*files: str | os.PathLike[str] | None) -> Generator[None]:
+    """Name the files in the error; those of OpenSSL do not."""
+    try:
+        yield
+    except OSError as error:  # ssl.SSLError is one
+        names = " and ".join(os.fspath(file) for file in files if file is not None)
+        raise AddressError(f"TLS cannot use {names}: {error}") from error
+
+
+def _no_passphrase() -> str:
+    # Without an answer OpenSSL asks at the terminal, and the whole event loop waits.
+    return ""

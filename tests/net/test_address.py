@@ -61,7 +61,7 @@ def test_a_url_is_read(url: str, expected: Address) -> None:
         (f"tcp://:{SECRET}@", "names no host"),
         ("tcp://", "names no host"),
         ("tcp://:7419", "names no host"),
-        (f"tcp://:{SECRET}@h:0", "port 0"),
+        (f"tcp://:{SECRET}@h:0", "a port is between 1 and 65535"),
         (f"tcp://:{SECRET}@h:65536", "no readable host and port"),
         (f"tcp://:{SECRET}@h:-1", "no readable host and port"),
         (f"tcp://:{SECRET}@h:port", "no readable host and port"),
@@ -82,9 +82,9 @@ def test_a_url_is_read(url: str, expected: Address) -> None:
         (f"tcp://:{SECRET}%FF@h", "UTF-8"),
         (f"tcp://:{SECRET}\udcff@h", "UTF-8"),
         (f"tcp://%FF:{SECRET}@h", "UTF-8"),
-        (f"tcp://:{SECRET}@a..b", "no readable host and port"),
-        (f"tcp://:{SECRET}@.h", "no readable host and port"),
-        (f"tcp://:{SECRET}@{'x' * 64}.com", "no readable host and port"),
+        (f"tcp://:{SECRET}@a..b", "part that is empty or too long"),
+        (f"tcp://:{SECRET}@.h", "part that is empty or too long"),
+        (f"tcp://:{SECRET}@{'x' * 64}.com", "part that is empty or too long"),
     ],
 )
 def test_what_is_no_url_is_explained_without_the_password(url: str, text: str) -> None:
@@ -92,6 +92,14 @@ def test_what_is_no_url_is_explained_without_the_password(url: str, text: str) -
         Address.parse(url)
     assert isinstance(caught.value, ValueError)
     assert SECRET not in everything_about(caught.value)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65_536])
+def test_an_address_built_by_hand_is_checked_too(port: int) -> None:
+    with pytest.raises(AddressError, match="between 1 and 65535"):
+        Address(port=port)
+    with pytest.raises(AddressError, match="empty or too long"):
+        Address(host="a..b")
 
 
 def everything_about(error: BaseException) -> str:

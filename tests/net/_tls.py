@@ -1,0 +1,85 @@
+"""Certificates, and servers that speak TLS or should have."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Final
+
+import trustme
+
+from tests.net._faktory import HI
+from tests.net._peers import HOST, listener
+
+__all__ = ["Authority", "talking", "tls_server"]
+
+_PATIENCE: Final = 10.0
+
+
+class Authority:
+    """A certificate authority with its files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca = trustme.CA()
+        self.pem = directory / "ca.pem"
+        self.ca.cert_pem.write_to_path(self.pem)
+        self.directory = directory
+
+    def server_context(self, name: str = HOST) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate, key = self.files_for(name)
+        context.load_cert_chain(certificate, key)
+        return context
+
+    def trusting_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.pem)
+
+    def files_for(self, name: str) -> tuple[Path, Path]:
+        """Write a certificate and its key, and return their paths."""
+        issued = self.ca.issue_cert(name)
+        certificate, key = self.directory / f"{name}.cert", self.directory / f"{name}.key"
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        return certificate, key
+
+
+def talking(connection: socket.socket) -> None:
+    """Be a Faktory that takes one HELLO and echoes whole lines."""
+    connection.sendall(HI)
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            if line.startswith(b"END"):
+                return
+            if line.startswith(b"HELLO"):
+                connection.sendall(b"+OK\r\n")
+            else:
+                text = line.strip().partition(b" ")[2]
+                connection.sendall(b"$%d\r\n%b\r\n" % (len(text), text))
+
+
+@contextlib.contextmanager
+def tls_server(
+    context: ssl.SSLContext | None, behave: Callable[[socket.socket], None] = talking
+) -> Generator[int]:
+    """Serve one connection in a thread and give the port; without a context, it is plain."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listening.accept()[0] as connection:
+            connection.settimeout(_PATIENCE)
+            if context is None:
+                behave(connection)
+            else:
+                with context.wrap_socket(connection, server_side=True) as wrapped:
+                    behave(wrapped)
+
+    with listener() as listening:
+        listening.settimeout(_PATIENCE)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
