@@ -67,7 +67,7 @@ def _named(*files: str | os.PathLike[str] | None) -> Generator[None]:
         yield
     except OSError as error:  # ssl.SSLError is one
         names = " and ".join(os.fspath(file) for file in files if file is not None)
-        raise AddressError(f"TLS cannot use {names}: {error}") from error
+        raise AddressError(f"the TLS files cannot be used: {names}: {error}") from error
 
 
 def _no_passphrase() -> str:
