@@ -145,7 +145,7 @@ async def test_a_connection_lost_after_the_bytes_leaves_it_open() -> None:
             group.start_soon(cut_once, gate.reached, peer.cut)
             with pytest.raises(ConnectionLostError) as caught:
                 await client.push(Job("order"))
-        assert caught.value.maybe_executed is True
+            assert caught.value.maybe_executed is True
 
 
 async def cut_once(reached: anyio.Event, cut: Callable[[], None]) -> None:

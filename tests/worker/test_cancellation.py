@@ -1,6 +1,7 @@
 """Cancelling `run()`: by a scope, natively, once, twice, and at every await."""
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,9 +11,11 @@ import anyio
 import anyio.lowlevel
 import msgspec
 import pytest
+import trio
+import trio.testing
 
 from faktory_async import Job, Worker
-from tests.worker.peer import NIL, Line, peering
+from tests.worker.peer import NIL, Line, Peer, peering
 from tests.worker.running import running
 from tests.worker.virtual import BACKENDS, VirtualLoop, virtual_backend
 
@@ -174,6 +177,33 @@ def test_a_handler_that_cancels_its_own_task_ends_like_any_other(awaits: bool) -
             assert peer.reports() == [(verb, JOB), (verb, "87654321")]
 
     on_asyncio(main)
+
+
+def test_an_interrupt_that_reaches_run_itself_ends_it_in_order() -> None:
+    """Where signals are not ours, trio gives a KeyboardInterrupt to its main task."""
+
+    async def main() -> None:
+        async with peering() as peer:
+            peer.offer(Job("order", jid=JOB))
+            worker = Worker({"order": never}, dial=peer.dial, handle_signals=False)
+            async with anyio.create_task_group() as group:
+                group.start_soon(interrupt, peer)
+                try:
+                    await worker.run()
+                finally:
+                    reports.extend(peer.reports())
+
+    @trio.lowlevel.enable_ki_protection
+    async def interrupt(peer: Peer) -> None:
+        await peer.saw("FETCH", 2)
+        await trio.testing.wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGINT)
+
+    reports: list[tuple[str, str]] = []
+    with pytest.raises(BaseExceptionGroup) as caught:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
+    assert reports == [("FAIL", JOB)]
 
 
 # -- at every await -------------------------------------------------------------------------------

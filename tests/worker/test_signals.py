@@ -1,0 +1,140 @@
+"""SIGTERM and SIGINT, sent to a process with a worker."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faktory_async.worker._signals import can_receive_signals
+
+ROOT = Path(__file__).parents[2]
+TERM, INT = signal.SIGTERM, signal.SIGINT
+each_backend = pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+
+
+class Process:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._seen: list[str] = []
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def says(self, words: str) -> None:
+        """Wait until it says something with these words."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._seen.append(line)
+            if words in line:
+                return
+        raise AssertionError(f"it never said {words!r}:\n{''.join(self._seen)}")
+
+    def ends(self, *, finish: bool = False) -> tuple[int, str]:
+        """Wait for its end, with stdin closed where the handler is to finish."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if finish:
+            self._process.stdin.close()
+        rest = self._process.stdout.read()
+        return self._process.wait(), rest
+
+    def details(self, *, finish: bool = False) -> dict[str, Any]:
+        """Wait for its end, which must be a return of `run()`."""
+        status, rest = self.ends(finish=finish)
+        assert status == 0, rest
+        [line] = [line for line in rest.splitlines() if line.startswith("{")]
+        details: dict[str, Any] = json.loads(line)
+        return details
+
+
+@contextmanager
+def process(backend: str, handler: str, *options: str) -> Generator[Process]:
+    with subprocess.Popen(  # noqa: S603 - a module of these tests
+        [sys.executable, "-m", "tests.worker.signalled", backend, handler, *options],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as child:
+        watchdog = threading.Timer(60, child.kill)
+        watchdog.start()
+        try:
+            yield Process(child)
+        finally:
+            watchdog.cancel()
+            child.kill()
+
+
+@each_backend
+@pytest.mark.parametrize("number", [TERM, INT])
+def test_the_first_signal_ends_an_idle_worker(backend: str, number: signal.Signals) -> None:
+    with process(backend, "idle") as child:
+        child.says("started")
+        child.send(number)
+        assert child.details()["reason"] == number.name
+
+
+@each_backend
+def test_the_first_signal_lets_a_handler_finish(backend: str) -> None:
+    with process(backend, "obedient") as child:
+        child.says("started")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is terminating")
+        details = child.details(finish=True)
+    assert (details["reason"], details["acked"], details["interrupted"]) == ("SIGTERM", 1, [])
+
+
+@each_backend
+@pytest.mark.parametrize("second", [TERM, INT])
+def test_the_second_signal_cuts_it_short(backend: str, second: signal.Signals) -> None:
+    with process(backend, "obedient") as child:
+        child.says("started")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is terminating")
+        child.send(second)
+        details = child.details()
+    assert details["reason"] == "SIGTERM"
+    assert (details["failed"], details["interrupted"]) == (1, ["12345678"])
+
+
+@each_backend
+def test_the_third_signal_ends_the_process(backend: str) -> None:
+    with process(backend, "deaf") as child:
+        child.says("started")
+        child.send(INT)
+        child.says("SIGINT: the worker is terminating")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is cut")
+        child.send(TERM)
+        status, _ = child.ends()
+    assert status == -TERM
+
+
+# On trio an interrupt strikes whatever code runs in that moment; see the cancellation tests.
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+def test_where_signals_are_not_obeyed_an_interrupt_still_ends_the_run_in_order(
+    backend: str,
+) -> None:
+    with process(backend, "obedient", "handle_signals") as child:
+        child.says("started")
+        child.send(INT)
+        status, rest = child.ends()
+    assert status != 0
+    assert "KeyboardInterrupt" in rest
+    assert "processed 1 failures 1" in rest
+
+
+def test_signals_are_received_in_the_main_thread_only() -> None:
+    answers: list[bool] = [can_receive_signals()]
+    thread = threading.Thread(target=lambda: answers.append(can_receive_signals()))
+    thread.start()
+    thread.join()
+    assert answers == [True, False]
