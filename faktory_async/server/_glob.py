@@ -1,11 +1,18 @@
 """Redis' glob patterns, over bytes and without its way of going through every possibility."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
-_BACKSLASH, _CARET, _DASH, _OPEN, _CLOSE, _STAR, _ANY = b"\\^-[]*?"
+_TOKEN: Final = re.compile(
+    rb"(?P<stars>\*+)|(?P<any>\?)"
+    rb"|(?P<class>\[(?P<negation>\^?)(?P<members>(?:\\.|[^\]]-.|[^\]])*+)\]?)"
+    rb"|\\(?P<escaped>.)|(?P<text>[^*?\[\\]+|\\)",
+    re.DOTALL,
+)
+_MEMBER: Final = re.compile(rb"\\(?P<escaped>.)|(?P<low>.)-(?P<high>.)|(?P<char>.)", re.DOTALL)
+_ANY: Final = b"."
 _NEVER: Final = b"(?!)"
-_ALWAYS: Final = b"."
 
 
 class Glob:
@@ -22,8 +29,12 @@ class Glob:
     """
 
     def __init__(self, pattern: bytes) -> None:
-        segments = _Parser(pattern).run()
-        self._pieces = [_Piece(elements) for elements in segments]
+        self._pieces = [_Piece()]
+        for match in _TOKEN.finditer(pattern):
+            if match.lastgroup == "stars":
+                self._pieces.append(_Piece())
+            else:
+                self._pieces[-1].take(match)
         self.weight = sum(piece.weight for piece in self._pieces)
 
     def matches(self, text: bytes) -> bool:
@@ -47,80 +58,64 @@ class Glob:
 class _Piece:
     """What stands between two stars: so many elements, each of which takes one byte."""
 
-    def __init__(self, elements: list[bytes | int]) -> None:
-        self.length = len(elements)
-        literals = [element for element in elements if isinstance(element, int)]
-        self._literal = bytes(literals) if len(literals) == self.length else None
-        self.weight = 0 if self._literal is not None else self.length
-        self._pattern = re.compile(b"".join(map(_expression, elements)), re.DOTALL)
+    __slots__ = ("_expression", "_literal", "_pattern", "length", "weight")
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.weight = 0
+        self._literal = bytearray()
+        self._expression: list[bytes] = []
+        self._pattern: re.Pattern[bytes] | None = None
+
+    def take(self, match: re.Match[bytes]) -> None:
+        """Add what was found in the pattern."""
+        kind = match.lastgroup
+        if kind == "any":
+            self._take_one(_ANY)
+        elif kind == "class":
+            self._take_one(_class(match["members"], negated=bool(match["negation"])))
+        else:
+            self._take_text(match["escaped"] or match["text"])
+
+    def _take_one(self, expression: bytes) -> None:
+        self.length += 1
+        self.weight = self.length
+        self._expression.append(expression)
+
+    def _take_text(self, text: bytes) -> None:
+        self.length += len(text)
+        self.weight = self.length if self.weight else 0
+        self._literal += text
+        self._expression.append(re.escape(text))
 
     def stands_at(self, text: bytes, position: int) -> bool:
-        if self._literal is not None:
-            return text.startswith(self._literal, position)
-        return self._pattern.match(text, position) is not None
+        """Whether a text fits from a position on."""
+        if not self.weight:
+            return text.startswith(bytes(self._literal), position)
+        return self._compiled().match(text, position) is not None
 
     def find(self, text: bytes, position: int) -> int:
-        if self._literal is not None:
+        """Return where a text fits first, from a position on; -1 for nowhere."""
+        if not self.weight:
             return text.find(self._literal, position)
-        match = self._pattern.search(text, position)
+        match = self._compiled().search(text, position)
         return match.start() if match else -1
 
+    def _compiled(self) -> re.Pattern[bytes]:
+        if self._pattern is None:
+            self._pattern = re.compile(b"".join(self._expression), re.DOTALL)
+        return self._pattern
 
-def _expression(element: bytes | int) -> bytes:
-    return element if isinstance(element, bytes) else re.escape(bytes([element]))
 
-
-class _Parser:
-    """Cuts a pattern into the elements between its stars: a byte, or an expression for one."""
-
-    def __init__(self, pattern: bytes) -> None:
-        self._pattern = pattern
-        self._position = 0
-
-    def run(self) -> list[list[bytes | int]]:
-        segments: list[list[bytes | int]] = [[]]
-        while (char := self._take()) is not None:
-            if char == _STAR:
-                segments.append([])
-            elif char == _ANY:
-                segments[-1].append(_ALWAYS)
-            elif char == _OPEN:
-                segments[-1].append(self._class())
-            else:
-                segments[-1].append(self._escaped(char))
-        return segments
-
-    def _take(self) -> int | None:
-        if self._position >= len(self._pattern):
-            return None
-        self._position += 1
-        return self._pattern[self._position - 1]
-
-    def _escaped(self, char: int) -> int:
-        """The byte itself, or the one behind a backslash; a last backslash is one."""
-        following = self._take() if char == _BACKSLASH else None
-        return char if following is None else following
-
-    def _class(self) -> bytes:
-        negated = self._pattern[self._position : self._position + 1] == b"^"
-        self._position += negated
-        members = bytearray(256)
-        while (char := self._take()) not in (None, _CLOSE):
-            self._member(members, char)
-        chosen = [value for value in range(256) if bool(members[value]) is not negated]
-        if not chosen:
-            return _NEVER
-        return b"[" + b"".join(b"\\x%02x" % value for value in chosen) + b"]"
-
-    def _member(self, members: bytearray, char: int) -> None:
-        if char == _BACKSLASH:
-            low = high = self._escaped(char)
-        elif self._pattern[self._position : self._position + 1] == b"-" and (
-            self._position + 1 < len(self._pattern)
-        ):
-            low, high = sorted((char, self._pattern[self._position + 1]))
-            self._position += 2
+@lru_cache(maxsize=64)
+def _class(contents: bytes, *, negated: bool) -> bytes:
+    """Return the expression for one byte of a class."""
+    members = bytearray(256)
+    for match in _MEMBER.finditer(contents):
+        if match["high"] is None:
+            low = high = ord(match["escaped"] or match["char"])
         else:
-            low = high = char
-        for value in range(low, high + 1):
-            members[value] = True
+            low, high = sorted((ord(match["low"]), ord(match["high"])))
+        members[low : high + 1] = b"\x01" * (high + 1 - low)
+    chosen = [value for value in range(256) if bool(members[value]) is not negated]
+    return b"[" + b"".join(b"\\x%02x" % value for value in chosen) + b"]" if chosen else _NEVER

@@ -1,14 +1,16 @@
 """JSON as Go reads it: the same texts accepted, the same words for what is not.
 
-This is the thorough reader. It keeps what the quick one (msgspec) hides: repeated keys, numbers
-as they were written, invalid UTF-8 and lone surrogates (each becomes U+FFFD), nesting of 10,000.
-It does not recurse.
+It keeps what msgspec hides: repeated keys, numbers as they were written, invalid UTF-8 and lone
+surrogates (each becomes U+FFFD), nesting of 10,000. Python's own scanner does the work where it
+can; what it refuses, or cannot tell, is read once more by one that knows Go's words and does not
+recurse.
 """
 
+import json
 import re
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Final, NoReturn, TypeAlias
-
-from msgspec import Struct
 
 MAX_DEPTH: Final = 10_000
 
@@ -26,6 +28,9 @@ _ESCAPE: Final = re.compile(
     r"|\\u([0-9a-fA-F]{4})|\\(.)",
     re.DOTALL,
 )
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(set(range(256)) - _STEPS.keys())
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SHORT_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _WORDS: Final[dict[int, tuple[bytes, bool | None]]] = {
@@ -50,20 +55,33 @@ class InvalidJSONError(Exception):
         self.text = text
 
 
-class Number(Struct, frozen=True, gc=False):
+class Number:
     """A number as it was written.
 
     Attributes:
         literal: Its characters.
     """
 
-    literal: str
+    __slots__ = ("literal",)
+
+    def __init__(self, literal: str) -> None:
+        self.literal = literal
+
+    def __repr__(self) -> str:
+        return f"Number({self.literal!r})"
 
 
-class Members(Struct, eq=False):
-    """An object: its keys and values in the order in which they were written, repeats included."""
+class Members:
+    """An object.
 
-    pairs: "list[tuple[str, Tree]]"
+    Attributes:
+        pairs: Its keys and values in the order in which they were written, repeats included.
+    """
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: "list[tuple[str, Tree]]") -> None:
+        self.pairs = pairs
 
 
 Tree: TypeAlias = "bool | str | Number | list[Tree] | Members | None"
@@ -75,7 +93,42 @@ def read(data: bytes) -> Tree:
     Raises:
         InvalidJSONError: when it is no JSON, in Go's words.
     """
+    if _SURROGATE_ESCAPE.search(data) is None and not _may_be_too_deep(data):
+        try:
+            return _scan(_decode(data))
+        except (ValueError, RecursionError):
+            pass  # the thorough reader says what is wrong, or that nothing is
+    return read_slowly(data)
+
+
+def read_slowly(data: bytes) -> Tree:
+    """Do what `read` does, without help.
+
+    Raises:
+        InvalidJSONError: likewise.
+    """
     return _Reader(data).run()
+
+
+def _may_be_too_deep(data: bytes) -> bool:
+    """Whether so many brackets are open at once that Go gives up; Python may not."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and its like are no JSON
+
+
+_scanner: Final = json.JSONDecoder(
+    object_pairs_hook=Members,
+    parse_float=Number,
+    parse_int=Number,
+    parse_constant=_refuse_constant,
+)
+_scan: Final[Callable[[str], Tree]] = _scanner.decode
 
 
 class _Reader:

@@ -4,28 +4,26 @@ import re
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from faktory_async.server._gojson import Members, Number, Tree
 
 # Doubles are exact up to here, and written without an exponent.
 _SAFE_DIGITS: Final = 15
-_HTML: Final = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]")
 _HTML_BYTES: Final = b"<>&\xe2"
+_HTML_ESCAPES: Final = (
+    (b"<", rb"\u003c"),
+    (b">", rb"\u003e"),
+    (b"&", rb"\u0026"),
+    (b"\xe2\x80\xa8", rb"\u2028"),
+    (b"\xe2\x80\xa9", rb"\u2029"),
+)
 _ESCAPED_BYTE: Final = re.compile("([\udc80-\udcff])")
-_ESCAPED: Final = {
-    b"<": rb"\u003c",
-    b">": rb"\u003e",
-    b"&": rb"\u0026",
-    b"\xe2\x80\xa8": rb"\u2028",
-    b"\xe2\x80\xa9": rb"\u2029",
-}
 # Go leaves the positional form below and from these powers of ten.
 _SMALLEST, _LARGEST = 1e-6, 1e21
 
 # What is left to write; bytes are written as they are.
 _Todo: TypeAlias = "list[Tree | bytes]"
-
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
 class NumberRangeError(ValueError):
@@ -70,7 +68,9 @@ def escape_html(data: bytes) -> bytes:
     # By far the cheapest way to see that there is none of these.
     if len(data.translate(None, _HTML_BYTES)) == len(data):
         return data
-    return _HTML.sub(lambda match: _ESCAPED[match.group()], data)
+    for text, escape in _HTML_ESCAPES:
+        data = data.replace(text, escape)
+    return data
 
 
 def write_plain(value: Any) -> bytes:
@@ -94,19 +94,25 @@ def write_bytes(data: bytes) -> bytes:
 
 
 def write(tree: Tree) -> bytes:
-    """Return the JSON of what was read: keys sorted, the last of repeated ones, without recursion.
+    """Return the JSON of what was read: keys sorted, the last of repeated ones.
 
     Raises:
         NumberRangeError: when a number is beyond every double.
     """
+    try:
+        return write_flat(tree)
+    except RecursionError:
+        return _write_deep(tree)
+
+
+def _write_deep(tree: Tree) -> bytes:
+    """Do what `write` does, without recursion."""
     parts: list[bytes] = []
     todo: _Todo = [tree]
     while todo:
         item = todo.pop()
         if isinstance(item, bytes):
             parts.append(item)
-        elif isinstance(item, Number):
-            parts.append(format_number(item.literal).encode())
         elif isinstance(item, list):
             todo += _array(item)
         elif isinstance(item, Members):
@@ -139,3 +145,15 @@ def _object(members: Members) -> _Todo:
 
 def _key(item: tuple[str, Tree]) -> str:
     return item[0]
+
+
+def _plain(value: Any) -> Any:
+    """Tell msgspec what the reader's own types are."""
+    if isinstance(value, Number):
+        return Raw(format_number(value.literal).encode())
+    if isinstance(value, Members):
+        return dict(value.pairs)
+    raise NotImplementedError
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic", enc_hook=_plain)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import TypeGuard
+from collections.abc import Callable
+from typing import TypeAlias, TypeGuard
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,11 @@ from faktory_async.server._gojson import (
     Tree,
     quote,
     read,
+    read_slowly,
 )
+
+Reader: TypeAlias = Callable[[bytes], Tree]
+READERS = [read, read_slowly]
 
 REFUSED = [
     (b"", "unexpected end of JSON input"),
@@ -63,12 +68,12 @@ REFUSED = [
     (b"\xef\xbb\xbf{}", "invalid character 'ï' looking for beginning of value"),
 ]
 
-READ: list[tuple[bytes, Tree]] = [
+READ: list[tuple[bytes, object]] = [
     (b" \t\r\n null ", None),
     (b"true", True),
     (b"false", False),
-    (b"-0", Number("-0")),
-    (b"10.50E+07", Number("10.50E+07")),
+    (b"-0", 0),
+    (b"10.50E+07", 105_000_000.0),
     (b'""', ""),
     ('"é\u2028😀/"'.encode(), "é\u2028😀/"),
     (rb'"\"\\\/\b\f\n\r\t"', '"\\/\b\f\n\r\t'),
@@ -80,31 +85,44 @@ READ: list[tuple[bytes, Tree]] = [
     (b'"\xe2\x82"', "\ufffd\ufffd"),
     (b'"\xed\xa0\x80"', "\ufffd\ufffd\ufffd"),
     (b"[]", []),
-    (b'[1,[],"a"]', [Number("1"), [], "a"]),
+    (b'[1,[],"a"]', [1, [], "a"]),
 ]
 
 
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("text", "complaint"), REFUSED)
-def test_what_is_no_json_is_refused_in_gos_words(text: bytes, complaint: str) -> None:
+def test_what_is_no_json_is_refused_in_gos_words(
+    reader: Reader, text: bytes, complaint: str
+) -> None:
     with pytest.raises(InvalidJSONError) as refused:
-        read(text)
+        reader(text)
     assert refused.value.text == complaint
 
 
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("text", "value"), READ)
-def test_json_is_read_as_go_reads_it(text: bytes, value: Tree) -> None:
-    assert read(text) == value
+def test_json_is_read_as_go_reads_it(reader: Reader, text: bytes, value: object) -> None:
+    assert plain(reader(text)) == value
 
 
-def test_objects_keep_repeated_keys_in_their_order() -> None:
-    tree = read(rb'{"b":1,"\u0061":{},"b":2}')
+@pytest.mark.parametrize("reader", READERS)
+def test_numbers_are_kept_as_they_were_written(reader: Reader) -> None:
+    tree = reader(b"[-0,1.50E+7]")
+    assert isinstance(tree, list)
+    assert [number.literal for number in tree if isinstance(number, Number)] == ["-0", "1.50E+7"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_objects_keep_repeated_keys_in_their_order(reader: Reader) -> None:
+    tree = reader(rb'{"b":1,"\u0061":{},"b":2}')
     assert isinstance(tree, Members)
     assert [key for key, _ in tree.pairs] == ["b", "a", "b"]
-    assert tree.pairs[2][1] == Number("2")
+    assert plain(tree) == {"b": 2, "a": {}}
 
 
-def test_ten_thousand_levels_are_read() -> None:
-    tree = read(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+@pytest.mark.parametrize("reader", READERS)
+def test_ten_thousand_levels_are_read(reader: Reader) -> None:
+    tree = reader(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     for _ in range(MAX_DEPTH - 1):
         assert isinstance(tree, list)
         assert len(tree) == 1
@@ -112,11 +130,19 @@ def test_ten_thousand_levels_are_read() -> None:
     assert tree == []
 
 
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_one_level_more_is_refused(opening: bytes) -> None:
+def test_one_level_more_is_refused(reader: Reader, opening: bytes) -> None:
     with pytest.raises(InvalidJSONError) as refused:
-        read(opening * (MAX_DEPTH + 1))
+        reader(opening * (MAX_DEPTH + 1))
     assert refused.value.text == f"invalid character '{chr(opening[0])}' exceeded max depth"
+
+
+def test_many_brackets_one_after_the_other_are_not_deep() -> None:
+    width = 2 * MAX_DEPTH
+    tree = read(b'["[",' + b"[]," * width + rb'"\"[["]')
+    assert isinstance(tree, list)
+    assert len(tree) == width + 2
 
 
 def plain(tree: Tree) -> object:
@@ -200,7 +226,7 @@ def test_what_python_writes_is_read_as_python_reads_it(
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     data = text.encode("utf-8", "surrogatepass")
-    assert plain(read(data)) == pythons(data)
+    assert plain(read(data)) == plain(read_slowly(data)) == pythons(data)
 
 
 @given(
@@ -215,7 +241,7 @@ def test_exactly_that_is_refused_which_python_refuses(data: bytes) -> None:
         with pytest.raises(InvalidJSONError, match=r"invalid character |unexpected end"):
             read(data)
     else:
-        assert plain(read(data)) == expected
+        assert plain(read(data)) == plain(read_slowly(data)) == expected
 
 
 @pytest.mark.parametrize(
