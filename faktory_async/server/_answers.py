@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
-from faktory_async.server._gojson import InvalidJSONError
+from faktory_async.server._gotree import InvalidJSONError
 from faktory_async.server._gowrite import write_flat
 from faktory_async.server._handshake import greet, is_authentic, parse_hello
 from faktory_async.server._info import info

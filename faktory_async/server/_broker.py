@@ -29,8 +29,8 @@ from faktory_async.server._failure import (
     Verdict,
     note_failure,
 )
-from faktory_async.server._gojson import quote
 from faktory_async.server._gotime import NANOSECONDS, TimestampError, format_time
+from faktory_async.server._gotree import quote
 from faktory_async.server._queues import Queues
 from faktory_async.server._reservations import Reservation, Reservations
 from faktory_async.server._thorough import stored_document

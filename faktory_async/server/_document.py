@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from faktory_async.server._gojson import quote
 from faktory_async.server._gotime import TimestampError, parse_time
+from faktory_async.server._gotree import quote
 from faktory_async.server._gowrite import write_flat
 
 DEFAULT_QUEUE: Final = "default"

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from faktory_async.server._gojson import Members, Number, Tree
+from faktory_async.server._gotree import Members, Number, Tree
 from faktory_async.server._gowrite import NumberRangeError, format_number
 
 _INTEGER: Final = re.compile(r"-?[0-9]+")

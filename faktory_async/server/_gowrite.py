@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from faktory_async.server._gojson import Members, Number, Tree
+from faktory_async.server._gotree import Members, Number, Tree
 
 # Doubles are exact up to here, and written without an exponent.
 _SAFE_DIGITS: Final = 15

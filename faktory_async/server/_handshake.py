@@ -8,7 +8,8 @@ from msgspec import Struct
 from faktory_async.protocol import password_hash
 from faktory_async.server._broker import Random
 from faktory_async.server._connection import Connection
-from faktory_async.server._gojson import InvalidJSONError, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import InvalidJSONError
 from faktory_async.server._gotypes import UINT8, Integer, ListOf, Record, Text, decode
 from faktory_async.server._workers import Introduction
 

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from faktory_async.server._document import Document
-from faktory_async.server._gojson import InvalidJSONError, Members, Number, Tree, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import InvalidJSONError, Members, Number, Tree
 from faktory_async.server._gotypes import fold, integer
 from faktory_async.server._gowrite import format_float, write_plain
 from faktory_async.server._thorough import document_of, documents_of

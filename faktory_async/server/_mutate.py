@@ -9,7 +9,8 @@ from msgspec import Struct
 from faktory_async.server._broker import Broker
 from faktory_async.server._document import QUEUE_NAME_RULE, is_queue_name
 from faktory_async.server._glob import Glob
-from faktory_async.server._gojson import quote, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import quote
 from faktory_async.server._gotypes import Fields, ListOf, Record, Text, decode
 from faktory_async.server._thorough import stored_document
 from faktory_async.server._timed_set import TimedSet

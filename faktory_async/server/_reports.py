@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from faktory_async.server._failure import FailureReport
-from faktory_async.server._gojson import InvalidJSONError, Members, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import InvalidJSONError, Members
 from faktory_async.server._gotypes import Fields, Integer, ListOf, Record, Text, decode
 
 

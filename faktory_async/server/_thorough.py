@@ -7,7 +7,8 @@ from msgspec import Raw, Struct
 
 from faktory_async.server._document import Document
 from faktory_async.server._failure import FailureRecord
-from faktory_async.server._gojson import Members, Tree, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import Members, Tree
 from faktory_async.server._gotypes import (
     Fields,
     Integer,

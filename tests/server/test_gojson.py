@@ -9,19 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faktory_async.server._gojson import (
-    MAX_DEPTH,
-    InvalidJSONError,
-    Members,
-    Number,
-    Tree,
-    quote,
-    read,
-    read_slowly,
-)
+from faktory_async.server._gojson import read
+from faktory_async.server._goscan import scan
+from faktory_async.server._gotree import MAX_DEPTH, InvalidJSONError, Members, Number, Tree, quote
 
 Reader: TypeAlias = Callable[[bytes], Tree]
-READERS = [read, read_slowly]
+READERS = [read, scan]
 
 REFUSED = [
     (b"", "unexpected end of JSON input"),
@@ -226,7 +219,7 @@ def test_what_python_writes_is_read_as_python_reads_it(
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     data = text.encode("utf-8", "surrogatepass")
-    assert plain(read(data)) == plain(read_slowly(data)) == pythons(data)
+    assert plain(read(data)) == plain(scan(data)) == pythons(data)
 
 
 @given(
@@ -241,7 +234,7 @@ def test_exactly_that_is_refused_which_python_refuses(data: bytes) -> None:
         with pytest.raises(InvalidJSONError, match=r"invalid character |unexpected end"):
             read(data)
     else:
-        assert plain(read(data)) == plain(read_slowly(data)) == expected
+        assert plain(read(data)) == plain(scan(data)) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from faktory_async.server._gojson import MAX_DEPTH, Members, Tree, read
+from faktory_async.server._gojson import read
+from faktory_async.server._gotree import MAX_DEPTH, Members, Tree
 from faktory_async.server._gowrite import (
     NumberRangeError,
     format_float,

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from faktory_async.server import _intake
 from faktory_async.server._document import Document, encode_document
-from faktory_async.server._gojson import InvalidJSONError
+from faktory_async.server._gotree import InvalidJSONError
 from faktory_async.server._intake import RefusedPushError, read_job, read_jobs
 
 # -- what is sent -------------------------------------------------------------------------------
