@@ -11,12 +11,20 @@ import anyio
 from faktory_async.errors import ClientStateError
 from faktory_async.net import Address, Link, memory_links
 from faktory_async.protocol import MAX_COMMAND
+from faktory_async.server import _snapshots
 from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
 from faktory_async.server._host import Host
 from faktory_async.server._listener import Listener, listen
+from faktory_async.server._snapshots import (
+    CountersSnapshot,
+    QueueSnapshot,
+    TimedSnapshot,
+    WorkerSnapshot,
+    WorkingSnapshot,
+)
 from faktory_async.server._waiting import FETCH_SECONDS
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -190,6 +198,43 @@ class EmbeddedServer:
         ours, theirs = memory_links()
         self._serve(theirs)
         return ours
+
+    # -- what it knows ------------------------------------------------------------------------
+
+    @property
+    def queues(self) -> dict[str, QueueSnapshot]:
+        """Every known queue by its name."""
+        return _snapshots.queues(self._broker)
+
+    @property
+    def scheduled(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that were pushed for later, the first one due first."""
+        return _snapshots.timed(self._broker.scheduled)
+
+    @property
+    def retries(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that failed and will be tried again, the first one due first."""
+        return _snapshots.timed(self._broker.retries)
+
+    @property
+    def dead(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that failed for the last time, the oldest first."""
+        return _snapshots.timed(self._broker.dead)
+
+    @property
+    def working(self) -> tuple[WorkingSnapshot, ...]:
+        """The jobs that were fetched and not reported, the first one to expire first."""
+        return _snapshots.working(self._broker)
+
+    @property
+    def workers(self) -> dict[str, WorkerSnapshot]:
+        """Every connected worker by its wid."""
+        return _snapshots.workers(self._broker)
+
+    @property
+    def counters(self) -> CountersSnapshot:
+        """How many jobs were processed, failed and wait, and how many connections there are."""
+        return _snapshots.counters(self._broker)
 
     # -- serving ------------------------------------------------------------------------------
 
