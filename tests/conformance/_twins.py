@@ -102,17 +102,17 @@ class Pair:
 
     def unordered(self, line: bytes, count: int) -> list[bytes]:
         """Repeat a line; both must give the same replies, in whatever order."""
-        got: list[list[bytes]] = []
-        for end in self._ends:
-            replies: list[bytes] = []
-            for _ in range(count):
-                end.send(line + b"\r\n")
-                replies.append(_masked(line, end.reply())[0])
-            got.append(sorted(replies))
-        if got[0] != got[1]:
-            raise self._difference(line, b"".join(got[0]), b"".join(got[1]))
-        self.compared += count
-        return got[0]
+        first, second = (self._repeat(end, line, count) for end in self._ends)
+        for mine, theirs in zip(first, second, strict=True):
+            self._same(line, mine, theirs)
+        return [_masked(line, reply)[0] for reply in first]
+
+    def _repeat(self, end: _End, line: bytes, count: int) -> list[bytes]:
+        replies: list[bytes] = []
+        for _ in range(count):
+            end.send(line + b"\r\n")
+            replies.append(end.reply())
+        return sorted(replies, key=lambda reply: _masked(line, reply))
 
     def ends(self, data: bytes) -> bytes:
         """Send bytes to both; both must answer the same and close."""
