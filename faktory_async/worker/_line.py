@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from faktory_async.errors import AuthenticationError, FaktoryError, UsageError
+from faktory_async.errors import AuthenticationError, ConnectionLostError, FaktoryError, UsageError
 from faktory_async.net import Connection, Connector
 from faktory_async.worker._backoff import Backoff
 
@@ -74,15 +74,14 @@ class Line:
             await self.hang_up()
             try:
                 self._connection = await self._connector()
+                self._since = self._outage.number
+                if not self._connection.usable:
+                    raise ConnectionLostError("it ends connections as soon as they are made")
             except (AuthenticationError, UsageError):
                 raise
             except FaktoryError as error:
                 self._outage.began(error, self._outage.number)
                 await self.pause()
-            else:
-                self._since = self._outage.number
-                if not self._connection.usable:
-                    await self.pause()  # closed as soon as it was made: no reason to storm
 
     def worked(self) -> None:
         """Note that a command was answered: only that proves a line good."""

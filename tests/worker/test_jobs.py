@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import trio.testing
 
 from faktory_async import Job, UsageError, Worker, current_job
 from faktory_async.worker import Ack, Fail, Handler, Outcome, Runner
@@ -90,6 +91,18 @@ async def test_whatever_a_handler_raises_is_its_failure_alone(
     fail, ack = await ended({"bad": raising(error), "good": accept}, first, second)
     assert (fail["jid"], fail["errtype"]) == (first.jid, errtype)
     assert ack == {"jid": second.jid}
+
+
+def test_an_interrupt_is_no_handlers_failure() -> None:
+    async def main() -> None:
+        async with peering() as peer:
+            peer.offer(Job("order"))
+            await Worker({"order": raising(KeyboardInterrupt())}, dial=peer.dial).run()
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        anyio.run(main, backend="trio", backend_options={"clock": clock})
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
 
 
 async def test_an_unknown_type_is_a_fail_that_names_the_known_ones() -> None:

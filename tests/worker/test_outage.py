@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from faktory_async import TLS, AddressError, AuthenticationError, Job, StopDetails, Worker
-from faktory_async.net import MemoryLink, memory_links
+from faktory_async.net import MemoryLink
 from faktory_async.worker._line import Outage
-from tests.worker.peer import error, peering
+from tests.worker.peer import OKAY, Line, error, peering
 from tests.worker.running import running
 
 pytestmark = pytest.mark.anyio
@@ -102,38 +102,35 @@ async def test_attempts_become_rare_while_the_server_is_away() -> None:
 
 
 @pytest.mark.parametrize("words", [b"", b"-ERR too many connections: 2001\r\n"])
-async def test_a_server_that_closes_at_once_is_not_stormed(words: bytes) -> None:
-    dials = 0
+async def test_a_server_that_turns_everybody_out_is_not_stormed(
+    words: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def turn_out(line: Line) -> bytes | None:
+        await line.connection.link.send(OKAY + words)
+        return None
 
-    async def dial() -> MemoryLink:
-        nonlocal dials
-        dials += 1
-        near, far = memory_links()
-        await far.send(b'+HI {"v":2}\r\n+OK\r\n' + words)
-        await far.aclose()
-        return near
-
-    async with peering(), running(Worker({}, dial=dial, concurrency=1)) as run:
-        await anyio.sleep(600)
-        assert dials < 150
-        await run.stop()
+    async with peering() as peer:
+        peer.always("HELLO", turn_out)
+        async with running(Worker({}, dial=peer.dial, concurrency=1)) as run:
+            await anyio.sleep(600)
+            assert peer.dials < 150
+            await run.stop()
+    assert said(caplog) == ["away"]
 
 
-async def test_a_server_that_closes_after_the_hello_is_not_stormed() -> None:
-    dials = 0
+async def test_a_server_that_is_gone_after_every_hello_is_not_stormed() -> None:
+    async with peering() as peer:
 
-    async def dial() -> MemoryLink:
-        nonlocal dials
-        dials += 1
-        near, far = memory_links()
-        await far.send(b'+HI {"v":2}\r\n+OK\r\n')
-        near.readable = lambda: True  # type: ignore[method-assign]  # the end arrived since
-        return near
+        async def dial() -> MemoryLink:
+            link = await peer.dial()
+            link.readable = lambda: True  # type: ignore[method-assign]  # its end has arrived
+            return link
 
-    async with peering(), running(Worker({}, dial=dial, concurrency=1)) as run:
-        await anyio.sleep(600)
-        assert dials < 150
-        await run.stop()
+        async with running(Worker({}, dial=dial, concurrency=1)) as run:
+            await anyio.sleep(600)
+            assert 10 < peer.dials < 150
+            assert peer.of("FETCH") == []
+            await run.stop()
 
 
 async def test_a_fetch_answered_by_an_error_is_logged_and_tried_again(

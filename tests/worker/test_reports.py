@@ -175,6 +175,30 @@ async def test_a_fail_that_was_never_written_goes_out_when_the_server_is_back() 
         assert fail.at < 300 + 31
 
 
+async def test_a_fail_whose_bytes_stayed_here_was_never_written() -> None:
+    async with peering(room=600) as peer:
+        peer.offer(Job("order", jid=JOB, backtrace=1))
+
+        async def fail_at_length(job: Job) -> None:
+            raise ValueError("x" * 1_000)
+
+        async def read_nothing(line: Line) -> bytes:
+            line.connection.link.receive = anyio.sleep_forever  # type: ignore[method-assign,assignment]  # the peer is stuck
+            return OKAY
+
+        # On the line of the reports, which says HELLO without a wid.
+        async def hello(line: Line) -> bytes:
+            if "wid" in line.json or peer.dials > 3:
+                return OKAY
+            return await read_nothing(line)
+
+        peer.always("HELLO", hello)
+        async with running(worker_of(peer, fail_at_length)) as run:
+            fail = await peer.saw("FAIL")
+            assert await after(run, 5) == StopDetails(reason="stop()", failed=1)
+        assert fail.at > 10
+
+
 @pytest.mark.parametrize(
     "text", ["Job not found 12345678", "context deadline exceeded", "missing JID", "invalid FAIL x"]
 )
