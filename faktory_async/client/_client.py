@@ -10,6 +10,7 @@ import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from faktory_async.client._frames import encoded, frames
+from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._report import PushReport, Tally
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job, ServerInfo
@@ -60,6 +61,8 @@ class Client:
             max_connections=limits.max_connections,
             timeout=timeouts.pool,
         )
+        self._pushes = GroupCommit(self._pool, timeouts.command)
+        self._patience = timeouts.pool
         self._home: tuple[EventLoopToken, int] | None = None
         self._closed = False
 
@@ -80,10 +83,11 @@ class Client:
         self._home = (current_token(), os.getpid())
 
     async def aclose(self) -> None:
-        """Close every idle connection; one in use is closed when its command ends.
+        """Refuse new pushes, wait for those under way, and close the connections.
 
-        May be called again. Cancelled, the connections are ended without a goodbye. After a fork
-        the connections are left to the process that opened the client.
+        The wait is bounded, since every push is. May be called again. Cancelled, it waits no
+        longer, and the connections are ended without a goodbye. After a fork the connections are
+        left to the process that opened the client.
 
         Raises:
             ClientStateError: the client belongs to another event loop.
@@ -94,7 +98,10 @@ class Client:
         self._closed = True
         if forked:
             return
-        await self._pool.aclose()
+        try:
+            await self._pushes.settled()
+        finally:
+            await self._pool.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -113,7 +120,9 @@ class Client:
     async def push(self, job: Job, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - bounds more than one await, and says so in its error
         """Store one job on the server.
 
-        It goes out as PUSHB, since a PUSH may be stored with another job's `retry`.
+        It goes out as PUSHB, since a PUSH may be stored with another job's `retry`. A lone push
+        leaves at once; pushes that come while another one is under way leave together, each with an
+        outcome of its own.
 
         Args:
             job: What to push.
@@ -134,10 +143,15 @@ class Client:
 
         Cancelled before its bytes left, the job is not stored; after that, nobody knows.
         """
-        command = PushBulk([encoded(job)])
-        errors = await self._execute(command, timeout=timeout)
-        if errors:
-            raise errors.get(job.jid) or next(iter(errors.values()))
+        data = encoded(job)
+        self._check_home()
+        now = anyio.current_time()
+        if timeout is None:
+            await self._pushes.push(job.jid, data, now + self._patience)
+        elif timeout > 0:
+            await self._pushes.push(job.jid, data, now + timeout, strictly=True)
+        else:
+            raise UsageError("a timeout is more than 0 seconds")
         return job
 
     async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:

@@ -8,7 +8,7 @@ from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
 from faktory_async.net._options import Limits, Timeouts
-from faktory_async.net._pool import Pool
+from faktory_async.net._pool import Pool, Right
 from faktory_async.net._stream_link import StreamLink
 from faktory_async.net._tls import TLS
 
@@ -25,6 +25,7 @@ __all__ = [
     "Link",
     "MemoryLink",
     "Pool",
+    "Right",
     "StreamLink",
     "Timeouts",
     "as_link",

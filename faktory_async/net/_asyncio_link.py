@@ -90,16 +90,20 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     # -- the link -----------------------------------------------------------------------------
 
-    async def send(self, data: bytes) -> None:
+    def start(self, data: bytes) -> bool:
         transport = self._open_transport()
         empty = not self._writing_paused
         transport.write(data)
-        if self._writing_paused:
-            await self._drained()
-        elif empty and transport.is_closing():
+        if empty and not self._writing_paused and transport.is_closing():
             # The first write to the socket failed, so the kernel has none of these bytes.
             self._kept = len(data) if self._exact else 0
             raise self._lost or ConnectionResetError("the connection was lost while sending")
+        return True
+
+    async def send(self, data: bytes) -> None:
+        self.start(data)
+        if self._writing_paused:
+            await self._drained()
 
     async def receive(self) -> bytes:
         while not self._chunks:

@@ -45,6 +45,7 @@ class Connection:
         self._timeout = timeout
         self._session = ClientSession() if session is None else session
         self._error: FaktoryError | None = None
+        self._posted = b""
         self._sending = anyio.Lock(fast_acquire=True)
         self._reading = False
         self._pieces = 0
@@ -171,6 +172,57 @@ class Connection:
         if ticket is None:
             raise _too_late()
         raise self._failure(ticket)
+
+    def post(self, commands: Sequence[Command[Any]], *, timeout: float | None = None) -> Ticket:
+        """Send commands without waiting, as far as the link can, and return their ticket.
+
+        Where it cannot, `unposted` is True until `hand_over` has done it. With the ticket in hand
+        before anything can be cancelled, whoever is cancelled can pass it on.
+
+        Args:
+            commands: What to send, in order.
+            timeout: Seconds from now for writing and for the last reply.
+
+        Raises:
+            ConnectionLostError: the connection is over; see its `maybe_executed`.
+        """
+        patience = self._timeout if timeout is None else timeout
+        data, ticket = self._issue(commands, patience, anyio.current_time() + patience)
+        try:
+            if not self._link.start(data):
+                self._posted = data
+        except NETWORK_ERRORS as error:
+            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            raise self._failure(ticket) from error
+        return ticket
+
+    @property
+    def unposted(self) -> bool:
+        """Whether what was posted still has to be handed over."""
+        return bool(self._posted)
+
+    async def hand_over(self, ticket: Ticket, *, shield: bool) -> None:
+        """Hand over what was posted and the link could not take at once.
+
+        Args:
+            ticket: What `post` returned.
+            shield: Whether a cancelled scope is to wait for the bytes, since they are others' too.
+
+        Raises:
+            CommandTimeoutError: the bytes could not be handed over in time.
+            ConnectionLostError: the connection is over.
+
+        Cancelled in spite of the shield, as a native cancellation does, the connection is given up.
+        """
+        data, self._posted = self._posted, b""
+        with anyio.CancelScope(deadline=ticket.deadline, shield=shield) as scope:
+            await self._hand_over(data, ticket, scope)
+            return
+        raise self._failure(ticket)
+
+    def failure(self, ticket: Ticket) -> FaktoryError:
+        """Return why a ticket never gets its replies, and whether its command may be executed."""
+        return self._failure(ticket)
 
     async def receive(self, ticket: Ticket) -> None:
         """Wait until every reply of the ticket is there.

@@ -21,6 +21,17 @@ class Link(Protocol):
     raises for its streams.
     """
 
+    def start(self, data: bytes) -> bool:
+        """Take bytes on their way without waiting, where the link sees to the rest by itself.
+
+        What it could not hand over yet counts as `unsent`.
+
+        Returns:
+            False where the link cannot do that, and has not taken them: `send` does it.
+        """
+        del data
+        return False
+
     async def send(self, data: bytes) -> None:
         """Hand bytes over to the kernel, or to whatever carries them.
 

@@ -19,6 +19,28 @@ from faktory_async.net._connection import Connection
 _CLOSED: Final = "the client is closed"
 
 
+class Right:
+    """The right to dial a connection, and with it a slot; perhaps a dead one goes before."""
+
+    __slots__ = ("dead",)
+
+    def __init__(self, dead: Connection | None = None) -> None:
+        self.dead = dead
+
+
+class _Claim:
+    """Somebody who waits for a slot and is called with it."""
+
+    def __init__(self, granted: Callable[[Connection | Right], None]) -> None:
+        self._granted = granted
+
+    def grant(self, connection: Connection | None) -> None:
+        self._granted(Right() if connection is None else connection)
+
+    def end(self) -> None:
+        """Nothing waits for a closed pool: who closes it has let every claim end."""
+
+
 class _Waiter:
     """Somebody who waits for a slot: with it comes an idle connection, or None to dial one."""
 
@@ -30,6 +52,9 @@ class _Waiter:
     def grant(self, connection: Connection | None) -> None:
         self.has_slot = True
         self.connection = connection
+        self.event.set()
+
+    def end(self) -> None:
         self.event.set()
 
 
@@ -54,7 +79,8 @@ class Pool:
         self._timeout = timeout
         self._idle: list[Connection] = []
         self._slots = 0  # connections lent, idle or being dialled
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[_Waiter | _Claim] = deque()
+        self._dead: list[Connection] = []  # aborted, and still to be freed
         self._closed = False
 
     def __repr__(self) -> str:
@@ -92,12 +118,73 @@ class Pool:
         """
         self._closed = True
         for waiter in self._waiters:
-            waiter.event.set()
+            waiter.end()
         self._waiters.clear()
         idle, self._idle = self._idle, []
         async with anyio.create_task_group() as goodbyes:
             for connection in idle:
                 goodbyes.start_soon(self._drop, connection)
+            goodbyes.start_soon(self._bury)
+
+    # -- slots without waiting ----------------------------------------------------------------
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether a connection lies idle."""
+        return bool(self._idle)
+
+    def take_now(self, *, may_dial: bool = True) -> Connection | Right | None:
+        """Take a slot, if there is one at once: a connection, or the right to dial one.
+
+        Args:
+            may_dial: Whether a new connection would do; one that replaces a dead one always does.
+        """
+        if self._idle:
+            connection = self._idle.pop()
+            return connection if connection.usable else Right(connection)
+        if may_dial and self._slots < self._max and not self._closed:
+            self._slots += 1
+            return Right()
+        return None
+
+    def claim(self, granted: Callable[[Connection | Right], None]) -> None:
+        """Call `granted` with the next slot that comes free, after those who came before."""
+        self._waiters.append(_Claim(granted))
+
+    async def dial(self, right: Right) -> Connection:
+        """Use the right to dial; when it fails, the right remains to be put back.
+
+        Raises:
+            FaktoryError: whatever the dial raises.
+        """
+        dead, right.dead = right.dead, None
+        if dead is not None:
+            dead.abort()  # there is nobody to say goodbye to
+            self._dead.append(dead)
+        await self._bury()
+        return await self._connect()
+
+    def put_back(self, slot: Connection | Right) -> None:
+        """Give a slot back, from anywhere: an idle connection is kept, any other one aborted."""
+        if isinstance(slot, Right):
+            if slot.dead is not None:
+                slot.dead.abort()
+                self._dead.append(slot.dead)
+            self._free_slot()
+        elif not slot.idle or self._closed:
+            slot.abort()
+            self._dead.append(slot)
+            self._free_slot()
+        elif self._waiters:
+            self._waiters.popleft().grant(slot)
+        else:
+            self._idle.append(slot)
+
+    async def _bury(self) -> None:
+        """Free what aborted connections still hold; on asyncio that is nothing."""
+        while self._dead:
+            with anyio.CancelScope(shield=True):
+                await self._dead.pop().aclose()
 
     # -- slots --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from faktory_async import (
@@ -299,10 +300,8 @@ async def test_one_tasks_pushes_keep_their_order() -> None:
 
 async def refuse_odd(line: Line) -> bytes:
     """Refuse jobs with an odd number, each by a text that names its jid."""
-    [job] = jobs_of(line)
-    if job["args"][0] % 2 == 0:
-        return DONE
-    return bulk(b'{"%b":"invalid JSON: %b"}' % ((job["jid"].encode(),) * 2))
+    odd = [job["jid"] for job in jobs_of(line) if job["args"][0] % 2]
+    return bulk(msgspec.json.encode({jid: f"invalid JSON: {jid}" for jid in odd}))
 
 
 async def checked(client: Client, job: Job) -> None:

@@ -142,7 +142,11 @@ async def test_closing_while_a_push_is_under_way_lets_it_end() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(client.push, Job("order"))
             await gate.reached.wait()
-            await client.aclose()
+            group.start_soon(client.aclose)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(ClientStateError):
+                await client.push(Job("order"))
+            assert peer.open_connections == 1
             gate.open()
         await anyio.wait_all_tasks_blocked()
         assert peer.open_connections == 0
