@@ -11,7 +11,7 @@ and what is expected also holes, for what a server is free to choose:
 
     @now1              a timestamp of the server, near its present
     @next2             when a job will be tried again after failure number 2 (counted from 0)
-    @iter @salt        the challenge of a greeting
+    @iter @salt        the challenge of a greeting, another one each time
     @int1              an integer
     @num               a JSON number
     @any               text of which only what stands before it counts
@@ -37,6 +37,8 @@ _MARK = re.compile(
     rb"@(?:(?P<name>[jqwt]\d)|soon(?P<soon>\d+)|(?P<hash>pwdhash|PWDHASH|onehash|badhash)"
     rb"|(?P<hole>next|now|int|num|any|iter|salt)(?P<number>\d*)(?:(?<=\d)[a-z])?)",
 )
+_CHALLENGE = (b"iter", b"salt")
+_HASHES = (b"@pwdhash", b"@PWDHASH", b"@onehash", b"@badhash")
 _HEADER = re.compile(rb"\$\d+\r\n")
 _TIMESTAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{0,8}[1-9])?Z"
 _SHAPES = {
@@ -81,6 +83,8 @@ class Bindings:
         self._now = now
         self._tolerance = tolerance
         self._values: dict[bytes, bytes] = {}
+        self._challenge = (1, b"")
+        self._salts: set[bytes] = set()
         self._token = secrets.token_hex(5)[:9].encode()
 
     def names(self, kind: bytes) -> list[bytes]:
@@ -102,8 +106,19 @@ class Bindings:
         for group, mark in holes.items():
             if (complaint := self._implausible(mark, found[group])) is not None:
                 return complaint
-            if mark["number"] or mark["hole"] in {b"iter", b"salt"}:
+            if mark["number"]:
                 self._values[mark[0]] = found[group]
+        challenge = {m["hole"]: found[g] for g, m in holes.items() if m["hole"] in _CHALLENGE}
+        return self._challenged(challenge) if challenge else None
+
+    def _challenged(self, challenge: dict[bytes, bytes]) -> str | None:
+        """Answer this challenge from here on; the one before is no longer of use."""
+        salt = challenge[b"salt"]
+        if salt in self._salts:
+            return f"the salt {salt!r} was sent before"
+        self._salts.add(salt)
+        self._values = {mark: v for mark, v in self._values.items() if mark not in _HASHES}
+        self._challenge = (int(challenge[b"iter"]), salt)
         return None
 
     def shown(self, template: bytes) -> bytes:
@@ -132,9 +147,9 @@ class Bindings:
 
     def _password_hash(self, kind: bytes) -> bytes:
         password = b"wrong" if kind == b"badhash" else PASSWORD.encode()
-        rounds = 1 if kind == b"onehash" else int(self._values[b"@iter"])
-        digest = hashlib.sha256(password + self._values[b"@salt"]).digest()
-        for _ in range(rounds - 1):
+        iterations, salt = self._challenge
+        digest = hashlib.sha256(password + salt).digest()
+        for _ in range(0 if kind == b"onehash" else iterations - 1):
             digest = hashlib.sha256(digest).digest()
         text = digest.hex().encode()
         return text.upper() if kind == b"PWDHASH" else text

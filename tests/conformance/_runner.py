@@ -7,8 +7,10 @@ from tests.conformance._marks import Bindings
 from tests.conformance._script import (
     GREETING,
     OK,
+    Admitted,
     Crowd,
     Dial,
+    Disturbance,
     Exchange,
     HalfClose,
     HangUp,
@@ -25,6 +27,7 @@ from tests.conformance._wire import FramingError
 __all__ = ["DifferenceError", "Target", "run_row", "run_together"]
 
 ENTERPRISE = b"-ERR tracking subsystem is only available in Faktory Enterprise\r\n"
+TOO_MANY = b"-ERR too many connections: 2001\r\n"
 SHUTDOWN = b"-ERR shutdown in progress\r\n"
 SHOWN = 2000
 # What stays when a test has pushed and failed: names, sets, and the default of `retry`, which a
@@ -119,13 +122,15 @@ class _Conversation:
             case _:
                 await self._disturb(number, step)
 
-    async def _disturb(self, number: int, step: Wait | Crowd | Stop | Restart) -> None:
+    async def _disturb(self, number: int, step: Disturbance) -> None:
         match step:
             case Wait():
                 elapsed = self._target.now() - self._began
                 await self._target.wait(max(0.0, step.until - elapsed))
             case Crowd():
                 await self._gather_crowd(number, step)
+            case Admitted():
+                await self._be_admitted(number, step)
             case Stop(under_load=""):
                 await self._target.stop()
             case Stop():
@@ -168,7 +173,7 @@ class _Conversation:
         if step.sent:
             await stream.send(self._marks.fill(step.sent))
         for template in step.replies:
-            reply = await stream.reply()
+            reply = await self._reply(stream, step, template)
             if reply is None:
                 return "the stream ended"
             got += reply
@@ -182,20 +187,37 @@ class _Conversation:
                 return f"closed too early, after {clock() - began:.2f} s"
         return None
 
+    async def _reply(self, stream: Stream, step: Exchange, template: bytes) -> bytes | None:
+        reply = await stream.reply()
+        while step.patient and reply and self._marks.mismatch(template, reply):
+            await stream.send(self._marks.fill(step.sent))
+            reply = await stream.reply()
+        return reply
+
     async def _gather_crowd(self, number: int, step: Crowd) -> None:
-        refusal = b"-ERR too many connections: %d\r\n" % (step.size + 1)
-        while len(self._crowd) <= step.size:
-            stream = await Stream.open(self._target)
-            self._crowd.append(stream)
-            await stream.send(b'HELLO {"v":2}\r\nTRACK\r\n')
-            async with asyncio.timeout(DEADLINE):
-                replies = [await stream.reply() for _ in range(3)]
-            if replies == [GREETING, OK, refusal]:
-                return
-            if replies != [GREETING, OK, ENTERPRISE]:
-                got = b"".join(reply or b"" for reply in replies)
-                raise self._difference(number, step, got, "neither accepted nor refused")
-        raise self._difference(number, step, b"", "no connection was refused")
+        accepted = step.others
+        while await self._accepts_one_more(number, step):
+            accepted += 1
+        if accepted != step.size:
+            raise self._difference(number, step, b"", f"refused after {accepted}")
+
+    async def _be_admitted(self, number: int, step: Admitted) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not await self._accepts_one_more(number, step):
+                pass
+
+    async def _accepts_one_more(self, number: int, step: Step) -> bool:
+        stream = await Stream.open(self._target)
+        self._crowd.append(stream)
+        await stream.send(b'HELLO {"v":2}\r\nTRACK\r\n')
+        async with asyncio.timeout(DEADLINE):
+            replies = [await stream.reply() for _ in range(3)]
+        if replies == [GREETING, OK, ENTERPRISE]:
+            return True
+        got = b"".join(reply or b"" for reply in replies)
+        if got != GREETING + OK + TOO_MANY or await stream.end():
+            raise self._difference(number, step, got, "neither accepted nor refused")
+        return False
 
     async def _stop_under_load(self, number: int, step: Stop) -> None:
         stream = await self._stream(step.under_load)
@@ -207,10 +229,17 @@ class _Conversation:
                     await stream.send(b"TRACK\r\n")
                     reply = await stream.reply()
                 extra = await stream.end()
+                last = await self._be_refused(step.under_load + "b", step.last)
         finally:
             await stopping
-        if reply != SHUTDOWN or extra:
-            raise self._difference(number, step, (reply or b"") + extra, "no refusal, then the end")
+        if (reply, extra, last) != (SHUTDOWN, b"", SHUTDOWN):
+            got = (reply or b"") + extra + last
+            raise self._difference(number, step, got, "no refusal, then the end")
+
+    async def _be_refused(self, name: str, line: bytes) -> bytes:
+        stream = await self._stream(name)
+        await stream.send(self._marks.fill(line) + b"\r\n")
+        return (await stream.reply() or b"") + await stream.end()
 
     async def _part(self) -> None:
         """End every connection with END, so that a reply too many cannot hide."""

@@ -14,8 +14,10 @@ __all__ = [
     "GREETING",
     "NIL",
     "OK",
+    "Admitted",
     "Crowd",
     "Dial",
+    "Disturbance",
     "Exchange",
     "HalfClose",
     "HangUp",
@@ -29,6 +31,7 @@ __all__ = [
     "bulk",
     "dial",
     "error",
+    "eventually",
     "fetched",
     "greeted",
     "info",
@@ -59,7 +62,8 @@ class Dial:
 class Exchange:
     """Send bytes, then read exactly these replies, and the end of the stream if `closes`.
 
-    The first reply must not be there before `after` seconds, and all within `within` seconds.
+    The first reply must not be there before `after` seconds, and all within `within` seconds. With
+    `patient`, a command is repeated until this is its reply.
     """
 
     on: str
@@ -68,6 +72,7 @@ class Exchange:
     closes: bool = False
     after: float = 0.0
     within: float = 6.0
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,18 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Open connections that say HELLO, until the server refuses one for its limit of `size`."""
+    """Open connections that say HELLO, until the server refuses one for its limit of `size`.
+
+    That must be the one too many, with `others` that have said HELLO before.
+    """
 
     size: int
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Open connections that say HELLO, until the server no longer refuses one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +125,12 @@ class Stop:
     """Stop the server as its operator would.
 
     With `under_load`, commands are sent on that connection all the while, until one is refused
-    for the shutdown and the connection closed.
+    for the shutdown and the connection closed. Then a `last` line is refused on a connection
+    with that name and a `b` behind it.
     """
 
     under_load: str = ""
+    last: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +138,8 @@ class Restart:
     """Stop the server and start it again with its data; every connection ends."""
 
 
-Step = Dial | Exchange | Silence | HalfClose | HangUp | Wait | Crowd | Stop | Restart
+Disturbance = Wait | Crowd | Admitted | Stop | Restart
+Step = Dial | Exchange | Silence | HalfClose | HangUp | Disturbance
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,11 @@ def ask(
 ) -> Exchange:
     """Send one line, ended by CRLF."""
     return Exchange(on, line + b"\r\n", replies, closes, after, within)
+
+
+def eventually(line: bytes, reply: bytes, on: str = "a") -> Exchange:
+    """Send one line again and again, until this is its reply."""
+    return Exchange(on, line + b"\r\n", (reply,), patient=True)
 
 
 def raw(

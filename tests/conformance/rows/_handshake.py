@@ -154,6 +154,19 @@ ROWS: tuple[Row, ...] = (
     proved("an empty hash", b'HELLO {"v":2,"pwdhash":""}', accepted=False),
     row(
         "2",
+        "password: another challenge for each connection",
+        *(
+            step
+            for name in "abc"
+            for step in (
+                dial(name, greeting=CHALLENGE),
+                ask(b'HELLO {"v":2,"pwdhash":"@pwdhash"}', OK, on=name),
+            )
+        ),
+        password=True,
+    ),
+    row(
+        "2",
         "password: a malformed HELLO is closed without a word",
         dial(greeting=CHALLENGE),
         ask(b'HELLO {"v":2,"pid":"x"}', closes=True),

@@ -1,4 +1,7 @@
-"""Workers: who is one, what its states do, and where they are looked at."""
+"""Workers: who is one, what its states do, and where they are looked at.
+
+The server forgets a worker a moment after its last client saw the end of the stream.
+"""
 
 from tests.conformance._script import (
     NIL,
@@ -8,6 +11,7 @@ from tests.conformance._script import (
     ask,
     bulk,
     error,
+    eventually,
     fetched,
     job,
     login,
@@ -54,6 +58,7 @@ ROWS: tuple[Row, ...] = (
         *login(WORKER, on="a"),
         ask(b'BEAT {"wid":"@w1","current_state":"terminate"}', TERMINATE, on="a"),
         ask(b"END", closes=True, on="a"),
+        eventually(BEAT, UNKNOWN, on="c"),
         *login(WORKER, on="b"),
         ask(BEAT, OK, on="b"),
     ),
@@ -73,7 +78,7 @@ ROWS: tuple[Row, ...] = (
         *login(WORKER, on="a"),
         ask(BEAT, OK, on="b"),
         ask(b"END", closes=True, on="a"),
-        ask(BEAT, UNKNOWN, on="b"),
+        eventually(BEAT, UNKNOWN, on="b"),
     ),
     row(
         "8",
