@@ -83,7 +83,7 @@ async def trickle(server: Server, data: bytes, pause: float = 0.1) -> None:
         await server.link.send(bytes([byte]))
 
 
-class Recorder:
+class Recorder(Link):
     """A link that notes what is done to it and passes it on."""
 
     def __init__(self, link: Link, send: Callable[[bytes], Awaitable[None]] | None = None) -> None:

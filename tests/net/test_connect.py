@@ -3,6 +3,7 @@
 import gc
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from faktory_async.net import (
 from faktory_async.protocol import Identity
 from tests.net._faktory import HI, Echo, Server
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop, on_trio
-from tests.net._peers import HOST, Peer, listener
+from tests.net._peers import HOST, Peer, listener, when
 from tests.net._tls import Authority, tls_server
 
 FOREIGN = "faktory.example"
@@ -271,6 +272,36 @@ async def test_what_stayed_here_is_not_known_with_tls(authority: Authority) -> N
         assert link.unsent() == 0
         await link.aclose()
         assert link.unsent() == 0
+
+
+@on_asyncio_loops
+async def test_a_reset_with_bytes_pending_proves_nothing_with_tls(authority: Authority) -> None:
+    full = threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        assert full.wait(10)
+        Peer(connection).reset()
+
+    with tls_server(authority.server_context(), behave) as port:
+        link = await open_link(tls_address(port), authority.trusting_context())
+        assert isinstance(link, AsyncioLink)
+
+        async def send_until_it_fails() -> None:
+            # The first of them is taken whole, whatever the peer does.
+            while True:
+                await link.send(bytes(1 << 22))
+
+        async def send() -> None:
+            with pytest.raises(OSError, match=r"lost|closed|reset|Broken"):
+                await send_until_it_fails()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(send)
+            await when(lambda: link._writing_paused)
+            full.set()
+        assert link._writing_paused
+        assert link.unsent() == 0
+        await link.aclose()
 
 
 @on_asyncio_loops

@@ -438,22 +438,32 @@ async def test_a_reader_that_gives_up_renews_nobodys_time() -> None:
         assert anyio.current_time() == pytest.approx(deadline)
 
 
-class Late:
+class Late(Link):
     """A link that has the data, but whose loop delivers it some rounds later."""
 
     def __init__(self, link: MemoryLink) -> None:
         self._link = link
-        self.send = link.send
-        self.readable = link.readable
-        self.unsent = link.unsent
-        self.abort = link.abort
-        self.aclose = link.aclose
+
+    async def send(self, data: bytes) -> None:
+        await self._link.send(data)
 
     async def receive(self) -> bytes:
         await when(self._link.readable)
         for _ in range(5):
             await checkpoint()
         return await self._link.receive()
+
+    def readable(self) -> bool:
+        return self._link.readable()
+
+    def unsent(self) -> int:
+        return self._link.unsent()
+
+    def abort(self) -> None:
+        self._link.abort()
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
 
 
 @in_virtual_time

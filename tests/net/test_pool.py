@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from faktory_async.errors import ClientStateError, ConnectError, PoolTimeoutError
 from faktory_async.net import Connection, Pool, memory_links
+from faktory_async.net._pool import _Waiter
 from tests.net._faktory import Echo, Recorder, Server
 from tests.net._loops import in_virtual_time, on_virtual_asyncio
 from tests.net._peers import when
@@ -310,6 +311,7 @@ async def test_a_waiter_that_is_cancelled_when_it_is_granted_passes_the_slot_on(
         network.tasks.start_soon(third)
         await when(lambda: len(pool._waiters) == 2)
         waiter = pool._waiters[0]
+        assert isinstance(waiter, _Waiter)
         grant = waiter.grant
 
         def grant_and_cancel(connection: Connection | None) -> None:
@@ -342,6 +344,7 @@ async def test_a_waiter_that_is_granted_a_slot_when_the_pool_closes_gets_nothing
     async with pooled() as (pool, network):
         first, second = await users(pool, network, 2)
         waiter = pool._waiters[0]
+        assert isinstance(waiter, _Waiter)
         grant = waiter.grant
 
         def grant_and_close(connection: Connection | None) -> None:
