@@ -84,10 +84,11 @@ class Conversation:
             self._leave()
             # A goodbye, not a reset: what was said last must not be lost on its way.
             await self._link.aclose()
-        except NETWORK_ERRORS as error:
-            _log.debug("a client is gone: %s", error)
-        finally:
+        except BaseException as error:
             await self.end()
+            if not isinstance(error, NETWORK_ERRORS):
+                raise
+            _log.debug("a client is gone: %s", error)
 
     async def end(self) -> None:
         """End the connection at once. May be called again, and where `run` never was."""

@@ -1,0 +1,13 @@
+"""Fixtures for the tests of the server."""
+
+from typing import Any
+
+import pytest
+
+from tests.net._loops import backend
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Run a test that is marked `anyio` on every loop, or on those that it names."""
+    return backend(request.param)
