@@ -1,0 +1,231 @@
+"""How fast jobs go out and are worked: one JSON line for one case.
+
+    python -m tests.benchmarks.rates [--loop uvloop] push JOBS CLIENTS
+    python -m tests.benchmarks.rates [--loop uvloop] work JOBS CONCURRENCY
+    python -m tests.benchmarks.rates [--loop uvloop] floor-push JOBS 1
+    python -m tests.benchmarks.rates [--loop uvloop] floor-work JOBS CONNECTIONS
+
+`FAKTORY_URL` names the server. The floor is a bare `asyncio.Protocol` that sends bytes made
+beforehand and hardly reads the replies: what this event loop can do without a client at all.
+`cpu_us` is this process's own user and system time per job.
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from faktory_async import Address, Client, Job, Worker
+
+_QUEUE: Final = "default"
+_HELLO: Final = b'HELLO {"v":2}\r\n'
+
+
+class Rate(Struct):
+    """One measurement."""
+
+    peer: str
+    case: str
+    clients: int
+    jobs: int
+    seconds: float
+    rate: float
+    cpu_us: float
+
+
+class Watch:
+    """Takes the time of a case."""
+
+    def __init__(self) -> None:
+        self._start, self._cpu = time.perf_counter(), _cpu_seconds()
+
+    def stop(self, peer: str, case: str, clients: int, jobs: int) -> Rate:
+        seconds = time.perf_counter() - self._start
+        cpu = _cpu_seconds() - self._cpu
+        return Rate(peer, case, clients, jobs, seconds, jobs / seconds, cpu / jobs * 1e6)
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+# -- this library ---------------------------------------------------------------------------------
+
+
+async def push(url: str, jobs: int, clients: int) -> Rate:
+    """Push from so many coroutines, which share one client."""
+    async with Client(url) as client:
+        await client.info()  # a connection is there before the watch starts
+        share = jobs // clients
+
+        async def produce() -> None:
+            for number in range(share):
+                await client.push(Job("bench", [number, "hello"], queue=_QUEUE))
+
+        watch = Watch()
+        async with anyio.create_task_group() as group:
+            for _ in range(clients):
+                group.start_soon(produce)
+        return watch.stop("faktory-async", "push", clients, share * clients)
+
+
+async def work(url: str, jobs: int, concurrency: int) -> Rate:
+    """Work jobs that do nothing, from the first one's start to the last one's."""
+    queue = f"bench-{os.getpid()}"
+    async with Client(url) as client:
+        await client.push_bulk(
+            Job("bench", [number, "hello"], queue=queue) for number in range(jobs)
+        )
+    worker = Worker(url=url, queues=[queue], concurrency=concurrency)
+    left = jobs
+    watch: Watch | None = None
+    rates: list[Rate] = []
+
+    @worker.register("bench")
+    async def bench(job: Job) -> None:
+        nonlocal left, watch
+        if watch is None:
+            watch = Watch()
+        left -= 1
+        if left == 0:
+            rates.append(watch.stop("faktory-async", "work", concurrency, jobs))
+            worker.stop()
+
+    await worker.run()
+    return rates[0]
+
+
+# -- the floor ------------------------------------------------------------------------------------
+
+
+class _Bare(asyncio.Protocol):
+    """Says HELLO, and then sends the next line as soon as a reply is complete.
+
+    Args:
+        first: The first line after the HELLO.
+        complete: How a whole reply ends.
+        following: Makes the next line from a reply; None when there is none.
+    """
+
+    def __init__(
+        self, first: bytes, complete: bytes, following: Callable[[bytes], bytes | None]
+    ) -> None:
+        self.done = asyncio.get_running_loop().create_future()
+        self._first = first
+        self._complete = complete
+        self._following = following
+        self._buffer = b""
+        self._greeted = self._accepted = False
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._buffer.endswith(self._complete if self._accepted else b"\r\n"):
+            return
+        reply, self._buffer = self._buffer, b""
+        if not self._greeted:
+            self._greeted = True
+            self._write(_HELLO)
+        elif not self._accepted:
+            self._accepted = True
+            self._write(self._first)
+        elif (line := self._following(reply)) is not None:
+            self._write(line)
+        else:
+            self._write(b"END\r\n")
+            self.done.set_result(None)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is None:
+            raise AssertionError("not connected")
+        self._transport.write(data)
+
+
+async def _run_floor(url: str, connections: int, make: Callable[[], _Bare]) -> None:
+    address = Address.parse(url)
+    loop = asyncio.get_running_loop()
+    protocols = [
+        (await loop.create_connection(make, address.host, address.port))[1]
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(protocol.done for protocol in protocols))
+
+
+async def floor_push(url: str, jobs: int, clients: int) -> Rate:
+    """Send PUSHBs of one job, one after the other."""
+    job = b'"jobtype":"bench","queue":"%b","args":[1,"hello"],"retry":25' % _QUEUE.encode()
+    lines = [b'PUSHB [{"jid":"%024d",%b}]\r\n' % (number, job) for number in range(jobs)]
+
+    def following(_reply: bytes) -> bytes | None:
+        return lines.pop() if lines else None
+
+    watch = Watch()
+    await _run_floor(url, clients, lambda: _Bare(lines.pop(), b"{}\r\n", following))
+    return watch.stop("floor", "push", clients, jobs)
+
+
+async def floor_work(url: str, jobs: int, connections: int) -> Rate:
+    """Send each ACK in one packet with the next FETCH: the fewest bytes that a worker can send."""
+    queue = f"floor-{os.getpid()}"
+    async with Client(url) as client:
+        await client.push_bulk(Job("bench", [n, "hello"], queue=queue) for n in range(jobs))
+    fetch = b"FETCH %b\r\n" % queue.encode()
+    fetches = jobs - connections  # each connection begins with one of its own
+
+    def following(reply: bytes) -> bytes | None:
+        nonlocal fetches
+        jid = reply.partition(b'"jid":"')[2].partition(b'"')[0]
+        if not jid:
+            return None
+        fetches -= 1
+        ack = b'ACK {"jid":"%b"}\r\n' % jid
+        # INFO ends as a job does, but it has no jid: its reply is the sign that all is said.
+        return ack + (fetch if fetches >= 0 else b"INFO\r\n")
+
+    watch = Watch()
+    await _run_floor(url, connections, lambda: _Bare(fetch, b"}\r\n", following))
+    return watch.stop("floor", "work", connections, jobs)
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+CASES: Final[dict[str, Callable[[str, int, int], Awaitable[Rate]]]] = {
+    "push": push,
+    "work": work,
+    "floor-push": floor_push,
+    "floor-work": floor_work,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure one case and print one JSON line.")
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("jobs", type=int)
+    parser.add_argument("clients", type=int)
+    chosen = parser.parse_args()
+    url = Address.from_environment().secret_url
+    rate = anyio.run(
+        CASES[chosen.case],
+        url,
+        chosen.jobs,
+        chosen.clients,
+        backend_options={"use_uvloop": chosen.loop == "uvloop"},
+    )
+    rate.peer = f"{rate.peer} {chosen.loop}"
+    print(msgspec.json.encode(rate).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
