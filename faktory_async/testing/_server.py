@@ -1,0 +1,178 @@
+"""An embedded Faktory on a thread of its own, to be used and looked at from any other one."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from faktory_async.errors import ClientStateError, UsageError
+from faktory_async.server import (
+    CountersSnapshot,
+    EmbeddedServer,
+    QueueSnapshot,
+    TimedSnapshot,
+    WorkerSnapshot,
+    WorkingSnapshot,
+)
+
+R = TypeVar("R")
+
+# Whatever event loop the tests have, the server's is always the same one.
+_LOOP: Final = {"loop_factory": asyncio.SelectorEventLoop}
+# A test wants its worker to notice `stop()`, and the server to be gone, at once.
+_QUICK: Final[dict[str, Any]] = {"fetch_wait": 0.05, "grace": 0}
+
+
+class FaktoryServer:
+    """An `EmbeddedServer` on a thread and an event loop of its own, for tests of any kind.
+
+        with FaktoryServer() as server, pyfaktory.Client(server.url) as client:
+            ...
+
+    The fixture `faktory_server` is one for each test; make your own for a wider scope. Its
+    attributes may be read on any thread, inside of any event loop or without one. Each is a
+    snapshot, consistent in itself, of what the server knows at that moment; it does not change.
+
+    Args:
+        options: Those of `EmbeddedServer`. `fetch_wait` is 0.05 s here and `grace` 0, so that
+            nobody waits for a worker that stops, nor for the server's end.
+
+    Raises:
+        UsageError: an option that `EmbeddedServer` does not know; those it knows are named.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        known = inspect.signature(EmbeddedServer).parameters
+        unknown = sorted(options.keys() - known.keys())
+        if unknown:
+            raise UsageError(
+                f"faktory_server has no option {', '.join(map(repr, unknown))}; "
+                f"it has {', '.join(sorted(known))}"
+            )
+        self._server = EmbeddedServer(**{**_QUICK, **options})
+        self._portal: BlockingPortal | None = None
+        self._open = ExitStack()
+
+    def __repr__(self) -> str:
+        return repr(self._server).replace("EmbeddedServer", "FaktoryServer")
+
+    # -- open and close -----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            portal = stack.enter_context(
+                start_blocking_portal("asyncio", _LOOP, name="faktory embedded server")
+            )
+            stack.enter_context(portal.wrap_async_context_manager(self._server))
+            self._portal = portal
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._portal = None
+        self._open.close()
+
+    # -- where it is --------------------------------------------------------------------------
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._server.host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on.
+
+        Raises:
+            ClientStateError: it has not listened yet.
+        """
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """Its URL, password included: what `Client` and `FAKTORY_URL` take.
+
+        Raises:
+            ClientStateError: it has not listened yet.
+        """
+        return self._server.url
+
+    # -- what it knows ------------------------------------------------------------------------
+
+    @property
+    def queues(self) -> dict[str, QueueSnapshot]:
+        """Every known queue by its name.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.queues)
+
+    @property
+    def scheduled(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that were pushed for later, the first one due first.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.scheduled)
+
+    @property
+    def retries(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that failed and will be tried again, the first one due first.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.retries)
+
+    @property
+    def dead(self) -> tuple[TimedSnapshot, ...]:
+        """The jobs that failed for the last time, the oldest first.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.dead)
+
+    @property
+    def working(self) -> tuple[WorkingSnapshot, ...]:
+        """The jobs that were fetched and not reported, the first one to expire first.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.working)
+
+    @property
+    def workers(self) -> dict[str, WorkerSnapshot]:
+        """Every connected worker by its wid.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.workers)
+
+    @property
+    def counters(self) -> CountersSnapshot:
+        """How many jobs were processed, failed and wait, and how many connections there are.
+
+        Raises:
+            ClientStateError: it is not open.
+        """
+        return self._ask(lambda server: server.counters)
+
+    def _ask(self, question: Callable[[EmbeddedServer], R]) -> R:
+        """Ask the server on its own thread, between two of its steps."""
+        if self._portal is None:
+            raise ClientStateError(f"{self!r} shows what it knows only while it is open")
+        return self._portal.call(question, self._server)
