@@ -177,7 +177,8 @@ class Connection:
         """Send commands without waiting, as far as the link can, and return their ticket.
 
         Where it cannot, `unposted` is True until `hand_over` has done it. With the ticket in hand
-        before anything can be cancelled, whoever is cancelled can pass it on.
+        before anything can be cancelled, whoever is cancelled can pass it on. For whoever has the
+        connection to itself: unlike `send` it does not wait for the bytes of others.
 
         Args:
             commands: What to send, in order.
