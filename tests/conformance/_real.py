@@ -11,7 +11,7 @@ __all__ = ["run_alone", "shared"]
 
 
 def shared(server: RealServer) -> Target:
-    """Name a server that other tests use too."""
+    """Name a server that others use too."""
     return Target(server.host, server.port)
 
 
