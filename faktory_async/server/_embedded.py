@@ -16,7 +16,7 @@ from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
-from faktory_async.server._host import Host
+from faktory_async.server._host import Host, make_host
 from faktory_async.server._listener import Listener, listen
 from faktory_async.server._snapshots import (
     CountersSnapshot,
@@ -37,7 +37,8 @@ class EmbeddedServer:
         async with EmbeddedServer() as server:
             client = Client(server.url)
 
-    It may be opened by one task and closed by another one of the same event loop.
+    It may be opened by one task and closed by another one of the same event loop, and is not
+    safe for threads.
 
     Args:
         host: Where to listen.
@@ -77,7 +78,7 @@ class EmbeddedServer:
         self._answers = Answers(
             self._broker, password=password or "", max_connections=max_connections
         )
-        self._tasks = Host()
+        self._tasks: Host | None = None
         self._conversations: dict[Connection, Conversation] = {}
         self._deserted: anyio.Event | None = None
         self._listener: Listener | None = None
@@ -101,14 +102,14 @@ class EmbeddedServer:
         if self._phase != _NEW:
             raise ClientStateError(f"the server is {self._phase} already")
         self._phase = _OPEN
+        self._tasks = tasks = make_host()
         try:
-            await self._tasks.open()
-            self._listener = await listen(self.host, self._port, self._serve, self._tasks)
+            await tasks.open()
+            self._listener = await listen(self.host, self._port, partial(self._serve, tasks), tasks)
             self._port = self._listener.port
-            self._tasks.start_soon(self._keep_time)
+            tasks.start_soon(self._keep_time)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self.aclose()
+            await self.aclose()
             raise
 
     async def aclose(self) -> None:
@@ -129,7 +130,8 @@ class EmbeddedServer:
             left = list(self._conversations.values())
             for conversation in left:
                 conversation.hang_up()
-            await self._tasks.close()
+            if self._tasks is not None:
+                await self._tasks.close()
             for conversation in left:
                 # Where the task was cancelled before it began, nobody else does it.
                 await conversation.end()
@@ -193,10 +195,10 @@ class EmbeddedServer:
         Raises:
             ConnectionRefusedError: the server is not open.
         """
-        if self._phase != _OPEN:
+        if self._tasks is None or self._phase != _OPEN:
             raise ConnectionRefusedError(f"the embedded server is {self._phase}")
         ours, theirs = memory_links()
-        self._serve(theirs)
+        self._serve(self._tasks, theirs)
         return ours
 
     # -- what it knows ------------------------------------------------------------------------
@@ -238,10 +240,7 @@ class EmbeddedServer:
 
     # -- serving ------------------------------------------------------------------------------
 
-    def _serve(self, link: Link) -> None:
-        if self._phase != _OPEN:
-            link.abort()
-            return
+    def _serve(self, tasks: Host, link: Link) -> None:
         conversation = Conversation(
             link,
             self._answers,
@@ -250,7 +249,7 @@ class EmbeddedServer:
             fetch_wait=self._fetch_wait,
         )
         self._conversations[conversation.connection] = conversation
-        self._tasks.start_soon(partial(self._run, conversation))
+        tasks.start_soon(partial(self._run, conversation))
 
     async def _run(self, conversation: Conversation) -> None:
         try:

@@ -7,11 +7,11 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import anyio
-from anyio.abc import Listener as StreamListener
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketListener
+from anyio.lowlevel import checkpoint
 
 from faktory_async.net import AsyncioLink, Link, StreamLink, on_asyncio
 from faktory_async.server._host import Host
@@ -64,9 +64,10 @@ async def listen(host: str, port: int, serve: Serve, tasks: Host) -> Listener:
 class _AsyncioListener(Listener):
     """On asyncio and uvloop."""
 
-    def __init__(self, server: asyncio.AbstractServer, port: int) -> None:
-        super().__init__(port)
+    def __init__(self, server: asyncio.AbstractServer, sock: socket.socket) -> None:
+        super().__init__(sock.getsockname()[1])
         self._server = server
+        self._socket = sock
 
     @classmethod
     async def open(
@@ -78,13 +79,23 @@ class _AsyncioListener(Listener):
             server = await asyncio.get_running_loop().create_server(
                 partial(AsyncioLink, serve), sock=sock, backlog=_BACKLOG
             )
-            return cls(server, sock.getsockname()[1])
+            return cls(server, sock)
         except BaseException:
             sock.close()
             raise
 
     async def stop(self) -> None:
-        self._server.close()
+        loop = asyncio.get_running_loop()
+        try:
+            if isinstance(loop, asyncio.SelectorEventLoop):
+                # It has a task for each client that it accepts, and forgets to close the socket
+                # of one whose task begins after the server was closed. Such a task takes one
+                # turn, and the link another one.
+                loop.remove_reader(self._socket.fileno())
+                await checkpoint()
+                await checkpoint()
+        finally:
+            self._server.close()
 
     async def wait_closed(self) -> None:
         await self._server.wait_closed()
@@ -93,7 +104,7 @@ class _AsyncioListener(Listener):
 class _AnyioListener(Listener):
     """On trio."""
 
-    def __init__(self, listener: StreamListener[SocketStream], serve: Serve) -> None:
+    def __init__(self, listener: SocketListener, serve: Serve) -> None:
         super().__init__(listener.extra(SocketAttribute.local_port))
         self._listener = listener
         self._serve = serve
@@ -102,11 +113,12 @@ class _AnyioListener(Listener):
 
     @classmethod
     async def open(cls, address: str, port: int, serve: Serve, tasks: Host) -> "_AnyioListener":
-        streams = await anyio.create_tcp_listener(
+        listeners = await anyio.create_tcp_listener(
             local_host=address, local_port=port, backlog=_BACKLOG
         )
-        _keep_alive(streams.extra(SocketAttribute.raw_socket))
-        listener = cls(streams, serve)
+        _keep_alive(listeners.extra(SocketAttribute.raw_socket))
+        # One for each address, and that is one.
+        listener = cls(cast(SocketListener, listeners.listeners[0]), serve)
         tasks.start_soon(listener._accept)
         return listener
 
@@ -123,12 +135,10 @@ class _AnyioListener(Listener):
     async def _accept(self) -> None:
         try:
             with self._accepting:
-                await self._listener.serve(self._welcome)
+                while True:
+                    self._serve(StreamLink(await self._listener.accept()))
         finally:
             self._accepted.set()
-
-    async def _welcome(self, stream: SocketStream) -> None:
-        self._serve(StreamLink(stream))
 
 
 async def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
