@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
-from faktory_async.server._gotree import InvalidJSONError
+from faktory_async.server._gojson import is_deeper
+from faktory_async.server._gotree import MAX_DEPTH, InvalidJSONError
 from faktory_async.server._gowrite import write_flat
 from faktory_async.server._handshake import greet, is_authentic, parse_hello
 from faktory_async.server._info import info
@@ -26,6 +27,7 @@ from faktory_async.server._workers import WorkerState
 MAX_CONNECTIONS: Final = 2000
 
 _INVALID_PASSWORD: Final = b"-ERR Invalid password\r\n"
+_TOO_DEEP: Final = b"-ERR invalid JSON: invalid character '[' exceeded max depth\r\n"
 _SHUTDOWN: Final = b"-ERR shutdown in progress\r\n"
 _NO_QUEUE: Final = b"-ERR must call fetch with at least one queue\r\n"
 _MISSING_JID: Final = b"-ERR missing JID\r\n"
@@ -59,6 +61,7 @@ class Answers:
         broker: Whose state the commands act on.
         password: What HELLO must prove; "" for none.
         max_connections: How many connections may have said HELLO at a time.
+        max_depth: How deep a pushed document may be nested, at most 10,000.
         memory_mb: Returns the memory in use, in MB, for INFO.
 
     Attributes:
@@ -72,6 +75,7 @@ class Answers:
         *,
         password: str = "",
         max_connections: int = MAX_CONNECTIONS,
+        max_depth: int = MAX_DEPTH,
         memory_mb: Callable[[], int] = lambda: 0,
     ) -> None:
         self.commands = 0
@@ -79,6 +83,7 @@ class Answers:
         self._broker = broker
         self._password = password
         self._max_connections = max_connections
+        self._max_depth = max_depth
         self._memory_mb = memory_mb
         self._handlers: dict[bytes, _Handler] = {
             b"ACK": self._ack,
@@ -145,6 +150,8 @@ class Answers:
         del connection
         if rest is None:
             return INTERNAL_ERROR
+        if self._is_too_deep(rest):
+            return _TOO_DEEP
         try:
             document, retry = read_job(rest)
         except RefusedPushError as error:
@@ -160,6 +167,8 @@ class Answers:
         del connection
         if rest is None:
             return INTERNAL_ERROR
+        if self._is_too_deep(rest):
+            return _TOO_DEEP
         try:
             documents = read_jobs(rest)
         except InvalidJSONError as error:
@@ -172,6 +181,10 @@ class Answers:
             if text is not None:
                 refused[document.jid] = text
         return _bulk(write_flat(refused))
+
+    def _is_too_deep(self, document: bytes) -> bool:
+        """Whether it exceeds a limit below the real server's own, which the reader knows."""
+        return self._max_depth < MAX_DEPTH and is_deeper(document, self._max_depth)
 
     # -- consumers ----------------------------------------------------------------------------
 

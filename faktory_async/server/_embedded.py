@@ -10,12 +10,12 @@ import anyio
 
 from faktory_async.errors import ClientStateError
 from faktory_async.net import Address, Link, memory_links
-from faktory_async.protocol import MAX_COMMAND
 from faktory_async.server import _snapshots
 from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
+from faktory_async.server._gotree import MAX_DEPTH
 from faktory_async.server._host import Host, make_host
 from faktory_async.server._listener import Listener, listen
 from faktory_async.server._snapshots import (
@@ -27,6 +27,8 @@ from faktory_async.server._snapshots import (
 )
 from faktory_async.server._waiting import FETCH_SECONDS
 
+# Python takes seconds over megabytes of odd JSON, and everybody else waits meanwhile.
+MAX_LINE: Final = 64 * 1024 * 1024
 _NANOSECONDS: Final = 1_000_000_000
 _NEW, _OPEN, _CLOSED = "not open", "open", "closed"
 
@@ -46,6 +48,7 @@ class EmbeddedServer:
         password: What clients must prove to know; None lets everybody in.
         max_connections: How many clients are served at the same time; the real limit is 2,000.
         max_line: The longest command accepted, in bytes; the real server knows no limit.
+        max_depth: How deep a pushed document may be nested; the real limit is 10,000.
         handshake_wait: Seconds that a client has for its HELLO.
         fetch_wait: Seconds that a FETCH waits for a job before it answers nil.
         grace: Seconds for which clients that are connected at the end are told that the server
@@ -62,7 +65,8 @@ class EmbeddedServer:
         port: int = 0,
         password: str | None = None,
         max_connections: int = 2_000,
-        max_line: int = MAX_COMMAND,
+        max_line: int = MAX_LINE,
+        max_depth: int = MAX_DEPTH,
         handshake_wait: float = HANDSHAKE_SECONDS,
         fetch_wait: float = FETCH_SECONDS,
         grace: float = 0.1,
@@ -76,7 +80,10 @@ class EmbeddedServer:
         self._grace = grace
         self._broker = Broker(time.time_ns, random.randrange)
         self._answers = Answers(
-            self._broker, password=password or "", max_connections=max_connections
+            self._broker,
+            password=password or "",
+            max_connections=max_connections,
+            max_depth=max_depth,
         )
         self._tasks: Host | None = None
         self._conversations: dict[Connection, Conversation] = {}

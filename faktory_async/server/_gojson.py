@@ -26,7 +26,7 @@ def read(data: bytes) -> Tree:
     Raises:
         InvalidJSONError: when it is no JSON, in Go's words.
     """
-    if _SURROGATE_ESCAPE.search(data) is None and not _may_be_too_deep(data):
+    if _SURROGATE_ESCAPE.search(data) is None and not is_deeper(data, MAX_DEPTH):
         try:
             return _scan(decode_text(data))
         except (ValueError, RecursionError):
@@ -34,12 +34,12 @@ def read(data: bytes) -> Tree:
     return scan(data)
 
 
-def _may_be_too_deep(data: bytes) -> bool:
-    """Whether so many brackets are open at once that Go gives up; Python may not."""
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+def is_deeper(data: bytes, limit: int) -> bool:
+    """Whether more than `limit` brackets are open at once; only ever roughly so in bad JSON."""
+    if data.count(b"[") + data.count(b"{") <= limit:
         return False
     brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > limit
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -18,12 +18,18 @@ class Driver:
         luck: What every random number is, as far as its limit allows.
     """
 
-    def __init__(self, *, password: str = "", max_connections: int = 2000) -> None:
+    def __init__(
+        self, *, password: str = "", max_connections: int = 2000, max_depth: int = 10_000
+    ) -> None:
         self.now = START
         self.luck = 0
         self.broker = Broker(lambda: self.now, lambda limit: min(self.luck, limit - 1))
         self.answers = Answers(
-            self.broker, password=password, max_connections=max_connections, memory_mb=lambda: 7
+            self.broker,
+            password=password,
+            max_connections=max_connections,
+            max_depth=max_depth,
+            memory_mb=lambda: 7,
         )
         self._first: Connection | None = None
 

@@ -482,3 +482,15 @@ def test_flush_forgets_jobs_and_counts_but_not_names_pauses_and_reservations() -
     assert driver.ask('FAIL {"jid":"job-0003"}') == "-ERR Job not found job-0003\r\n"
     assert (driver.broker.processed, driver.broker.failures) == (1, 0)
     assert sizes(driver) == sizes(Driver())
+
+
+@pytest.mark.parametrize("line", ["PUSH {}", "PUSHB [{}]"])
+def test_a_limit_of_ones_own_for_nesting_counts_in_both_pushes(line: str) -> None:
+    driver = Driver(max_depth=5)
+    job = '{"jid":"12345678","jobtype":"a","args":%s,"custom":{"text":"[[[[[[["}}'
+    shallow, deep = (job % ("[" * depth + "]" * depth) for depth in (3, 5))
+    assert driver.ask(line.replace("{}", shallow)) in ("+OK\r\n", "$2\r\n{}\r\n")
+    assert driver.ask(line.replace("{}", deep)) == (
+        "-ERR invalid JSON: invalid character '[' exceeded max depth\r\n"
+    )
+    assert driver.broker.queues.get("default") is not None
