@@ -33,6 +33,7 @@ class Lifecycle:
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.phase = Phase.RUNNING
         self.reason = ""
+        self._interrupted = False
         self._on_change = on_change
 
     def advance(self, phase: Phase, reason: str) -> None:
@@ -46,9 +47,9 @@ class Lifecycle:
         self._on_change()
 
     def interrupt(self, reason: str) -> None:
-        """Move one step further out: the first call terminates, the second one cuts."""
-        terminating = self.phase >= Phase.TERMINATING
-        self.advance(Phase.CUT if terminating else Phase.TERMINATING, reason)
+        """Terminate, and cut when called again; a server that said terminate does not count."""
+        self.advance(Phase.CUT if self._interrupted else Phase.TERMINATING, reason)
+        self._interrupted = True
 
     @property
     def beat_state(self) -> str | None:

@@ -87,6 +87,15 @@ def test_the_first_interrupt_terminates_and_the_second_cuts() -> None:
     assert (life.phase, life.reason) == (Phase.CUT, "SIGTERM")
 
 
+def test_one_signal_after_the_servers_terminate_leaves_the_grace() -> None:
+    life = Lifecycle(lambda: None)
+    life.advance(Phase.TERMINATING, "the server said terminate")
+    life.interrupt("SIGTERM")
+    assert (life.phase, life.reason) == (Phase.TERMINATING, "the server said terminate")
+    life.interrupt("SIGTERM")
+    assert life.phase is Phase.CUT
+
+
 def test_a_quiet_worker_was_ended_by_what_ended_it() -> None:
     life = Lifecycle(lambda: None)
     assert life.beat_state is None
