@@ -74,6 +74,21 @@ async def test_the_worker_works_what_the_web_handler_pushes() -> None:
     assert "stopped by SIGTERM, 1 jobs done" in log
 
 
+@pytest.mark.asyncio
+async def test_the_embedded_servers_command_serves() -> None:
+    [command] = blocks(ROOT / "docs" / "embedded-server.md", "sh")
+    words = command.replace("7419", "0").split()  # that port may be in use here
+    assert words[0] == "python"
+    async with await anyio.open_process([sys.executable, *words[1:]]) as server:
+        assert server.stdout is not None
+        with anyio.fail_after(30):
+            url = (await server.stdout.receive()).decode().split()[-1]
+            async with Client(url) as client:
+                assert (await client.info()).server.faktory_version == "1.10.0"
+            server.send_signal(signal.SIGTERM)
+            assert await server.wait() == 0
+
+
 @pytest.mark.skipif("CI" not in os.environ, reason="installs packages: only where CI is set")
 def test_readmes_first_command_works_in_a_fresh_checkout(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
