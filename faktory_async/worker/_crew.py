@@ -13,7 +13,7 @@ from faktory_async.worker._beat import Heart
 from faktory_async.worker._fetching import Fetcher
 from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
-from faktory_async.worker._outcome import Outcome
+from faktory_async.worker._outcome import Fail, Outcome
 from faktory_async.worker._perform import INTERRUPTED, perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
@@ -169,6 +169,8 @@ class Crew:
         self._notice_idle()
 
     def _finish(self, run: Run, outcome: Outcome) -> None:
+        if isinstance(outcome, Fail):
+            _log.warning("%s failed: %s", run, _in_short(outcome))
         if outcome is INTERRUPTED and not run.reported:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)
@@ -214,3 +216,9 @@ class Crew:
             _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
             self._interrupted.append(run.jid)
             self._reports.add(run, INTERRUPTED)
+
+
+def _in_short(failed: Fail) -> str:
+    """What went wrong and, where that is known, on which line: the rest is on the server."""
+    where = f" ({failed.backtrace[0]})" if failed.backtrace else ""
+    return f"{failed.errtype}: {failed.message}{where}"

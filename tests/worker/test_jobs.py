@@ -116,6 +116,21 @@ async def test_an_unknown_type_is_a_fail_that_names_the_known_ones() -> None:
     }
 
 
+async def test_a_failure_is_logged_with_its_job_and_its_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def order(job: Job) -> None:
+        raise ValueError("out of stock")
+
+    job = Job("order", ["secret"])
+    await ended({"order": order}, job)
+    [record] = [each for each in caplog.records if "failed" in each.getMessage()]
+    said = record.getMessage()
+    assert said.startswith(f"job {job.jid} (order) failed: ValueError: out of stock (")
+    assert 'raise ValueError("out of stock")' in said
+    assert "secret" not in said
+
+
 async def test_a_worker_without_handlers_says_so() -> None:
     [fail] = await ended({}, Job("typo"))
     assert fail["message"] == "no handler for 'typo'; registered here: none"
