@@ -145,11 +145,10 @@ class Client:
         """
         data = encoded(job)
         self._check_home()
-        now = anyio.current_time()
         if timeout is None:
-            await self._pushes.push(job.jid, data, now + self._patience)
+            await self._pushes.push(job.jid, data, self._patience)
         elif timeout > 0:
-            await self._pushes.push(job.jid, data, now + timeout, strictly=True)
+            await self._pushes.push(job.jid, data, timeout, strictly=True)
         else:
             raise UsageError("a timeout is more than 0 seconds")
         return job

@@ -14,25 +14,23 @@ is closed. So nobody's cancellation delays, loses or leaks what belongs to other
 
 import copy
 import math
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 import anyio
 
+from faktory_async.client._line import Line
+from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
     CommandTimeoutError,
     ConnectionLostError,
     FaktoryError,
     JobRejectedError,
     PoolTimeoutError,
+    ProtocolError,
     TooManyConnectionsError,
 )
 from faktory_async.net import Connection, Pool, Right
-from faktory_async.protocol import PushBulk, Ticket
-
-MAX_JOBS: Final = 1_000
-MAX_BYTES: Final = 1024 * 1024
 
 # A further connection costs more than it brings until about so much waits for it.
 _WORTH_JOBS: Final = 64
@@ -42,92 +40,7 @@ _SLOW: Final = 4.0
 _SLOW_LEAST: Final = 0.05
 # After a further connection could not be had, the next one is tried this many seconds later.
 _NO_FURTHER: Final = 1.0
-
-
-class _Waiter:
-    """One push: a job, what became of it, and what its task has to do meanwhile."""
-
-    __slots__ = (
-        "_event",
-        "data",
-        "deadline",
-        "dialling",
-        "done",
-        "duty",
-        "error",
-        "frame",
-        "gone",
-        "jid",
-        "number",
-        "resent",
-        "seconds",
-        "slot",
-        "strict",
-    )
-
-    def __init__(self, jid: str, data: bytes, number: int, deadline: float) -> None:
-        self.jid = jid
-        self.data = data
-        self.number = number
-        self.deadline = deadline
-        self.seconds = 0.0
-        self.strict = False
-        self.slot: Connection | Right | None = None
-        self.duty: _Frame | None = None
-        self.frame: _Frame | None = None
-        self.done = False
-        self.error: FaktoryError | None = None
-        self.resent = False
-        self.gone = False
-        self.dialling: anyio.CancelScope | None = None
-        self._event: anyio.Event | None = None
-
-    def settle(self, error: FaktoryError | None) -> None:
-        self.done = True
-        self.error = error
-        if self.dialling is not None:
-            self.dialling.cancel()  # somebody else's connection was faster
-        self.wake()
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it holds no baton."""
-        return self.slot is None and self.duty is None
-
-    def lead(self, slot: "Connection | Right") -> None:
-        self.slot = slot
-        self.wake()
-
-    def read(self, frame: "_Frame") -> None:
-        self.duty = frame
-        if self.dialling is not None:
-            self.dialling.cancel()  # the reply is worth more; the right stays with it
-        self.wake()
-
-    def wake(self) -> None:
-        if self._event is not None:
-            self._event.set()
-
-    async def woken(self) -> None:
-        """Return when it is done or holds a baton."""
-        self._event = anyio.Event()
-        try:
-            await self._event.wait()
-        finally:
-            self._event = None
-
-
-class _Frame:
-    """Jobs that were sent together, jids distinct, and the reply that is due."""
-
-    __slots__ = ("command", "connection", "sent_at", "ticket", "waiters")
-
-    def __init__(self, waiters: "list[_Waiter]", connection: Connection) -> None:
-        self.waiters = waiters
-        self.connection = connection
-        self.command = PushBulk([waiter.data for waiter in waiters])
-        self.ticket: Ticket | None = None
-        self.sent_at = 0.0
+_LATE: Final = "the server did not answer in time"
 
 
 class GroupCommit:
@@ -141,31 +54,31 @@ class GroupCommit:
     def __init__(self, pool: Pool, patience: float) -> None:
         self._pool = pool
         self._patience = patience
-        self._pending: dict[_Waiter, None] = {}  # in order; members leave from anywhere
-        self._bytes = 0
-        self._sealed: deque[list[_Waiter]] = deque()
+        self._line = Line()
         self._leading = 0  # waiters that hold a slot
-        self._frames: set[_Frame] = set()
+        self._dialling = 0  # those of them who hold the right to dial
+        self._frames: set[Frame] = set()
         self._number = 0
         self._round_trip = 0.0
         self._no_further_until = -math.inf
-        self._queued = False
+        self._queued = False  # for a slot of the pool
+        self._stalled = False  # and that because of a stall
         self._callers = 0
         self._nobody: anyio.Event | None = None
 
     def __repr__(self) -> str:
-        waiting = len(self._pending) + sum(map(len, self._sealed))
-        return f"<GroupCommit {waiting} waiting, {len(self._frames)} frames under way>"
+        return f"<GroupCommit {len(self._line)} waiting, {len(self._frames)} frames under way>"
 
-    async def push(self, jid: str, data: bytes, deadline: float, *, strictly: bool = False) -> None:
+    async def push(self, jid: str, data: bytes, seconds: float, *, strictly: bool = False) -> None:
         """Return when the server has stored the job.
 
         Args:
             jid: The job's id.
             data: The encoded job.
-            deadline: Until when to wait for a connection, on anyio's clock.
-            strictly: Whether it also bounds what has limits of its own: dialling, writing and the
-                reply.
+            seconds: How long to wait for a connection. Those who do not ask strictly are expected
+                to give the same number: the one in front keeps the time for all of them.
+            strictly: Whether that is the time for everything: for what has limits of its own too,
+                dialling, writing and the reply.
 
         Raises:
             FaktoryError: what became of this job; see `maybe_executed`.
@@ -174,13 +87,11 @@ class GroupCommit:
         """
         self._number += 1
         self._callers += 1
-        waiter = _Waiter(jid, data, self._number, deadline)
-        waiter.seconds = deadline - anyio.current_time()
-        waiter.strict = strictly
-        self._pending[waiter] = None
-        self._bytes += len(data)
-        self._kick()
+        deadline = anyio.current_time() + seconds
+        waiter = Waiter(jid, data, self._number, seconds, deadline, strict=strictly)
+        self._line.append(waiter)
         try:
+            self._kick()
             if strictly:
                 with anyio.CancelScope(deadline=deadline):
                     await self._carry(waiter)
@@ -202,85 +113,73 @@ class GroupCommit:
 
     # -- the waiter's task --------------------------------------------------------------------
 
-    async def _carry(self, waiter: _Waiter) -> None:
+    async def _carry(self, waiter: Waiter) -> None:
         while not waiter.done:
             if waiter.duty is not None:
+                self._give_up_slot(waiter)  # it was dialling: somebody else can do that
                 await self._read(waiter, waiter.duty)
             elif waiter.slot is None:
                 await self._wait(waiter)
             elif isinstance(waiter.slot, Right):
-                await self._dial(waiter, waiter.slot)
+                await self._dial(waiter)
             else:
                 await self._lead(waiter, waiter.slot)
 
-    async def _wait(self, waiter: _Waiter) -> None:
-        """Wait for an outcome or a baton.
-
-        Only the first in the line keeps the time, for itself and for those behind it: their turn to
-        do so comes when it leaves.
-        """
-        if not self._is_first(waiter):
+    async def _wait(self, waiter: Waiter) -> None:
+        """Wait for an outcome or a baton, and keep the time where that is its turn."""
+        alarm = self._alarm(waiter)
+        if alarm == math.inf:
             await waiter.woken()
             return
-        now = anyio.current_time()
-        slow = max(_SLOW * self._round_trip, _SLOW_LEAST) if self._frames else math.inf
-        with anyio.CancelScope(deadline=min(waiter.deadline, now + slow)):
+        with anyio.CancelScope(deadline=alarm):
             await waiter.woken()
             return
-        if anyio.current_time() >= waiter.deadline:
-            self._expire()
-        elif self._is_first(waiter) and waiter.is_free:
-            self._kick(slow=True)
-            if waiter.is_free:
-                with anyio.CancelScope(deadline=waiter.deadline):
-                    await waiter.woken()
+        self._look_at_the_clock(waiter)
 
-    def _is_first(self, waiter: _Waiter) -> bool:
-        return next(iter(self._pending), None) is waiter
+    def _alarm(self, waiter: Waiter) -> float:
+        """When it has to look at the clock: only those in front do, for all behind them."""
+        if waiter.group is not None:
+            return waiter.deadline
+        alarm = waiter.deadline if waiter is self._line.timekeeper else math.inf
+        if self._frames and waiter is self._line.first:
+            alarm = min(alarm, anyio.current_time() + self._slow)
+        return alarm
 
-    def _expire(self) -> None:
-        """Tell those whose time is over."""
+    def _look_at_the_clock(self, waiter: Waiter) -> None:
         now = anyio.current_time()
-        for waiter in [each for each in self._pending if each.deadline <= now]:
-            self._remove(waiter)
+        if waiter.group is not None and waiter.is_free and waiter.deadline <= now:
+            self._line.remove(waiter)
             waiter.settle(_out_of_time(waiter))
-        self._appoint_timekeeper()
+        for each in self._line.expired(now):
+            each.settle(_out_of_time(each))
+        if waiter is self._line.first:
+            self._kick(slow=True)
 
-    def _appoint_timekeeper(self) -> None:
-        first = next(iter(self._pending), None)
-        if first is not None:
-            first.wake()
-
-    def _remove(self, waiter: _Waiter) -> None:
-        del self._pending[waiter]
-        self._bytes -= len(waiter.data)
-
-    async def _dial(self, waiter: _Waiter, right: Right) -> None:
+    async def _dial(self, waiter: Waiter) -> None:
         """Use the right to dial. Whoever was there when a failed dial began shares its failure."""
         last = self._number
         try:
             with anyio.CancelScope() as waiter.dialling:
-                waiter.slot = await self._pool.dial(right)
+                waiter.slot = await self._pool.dial()
+                self._dialling -= 1
         except FaktoryError as error:
-            self._give_up_slot(waiter)
-            if self._lives_beside(None):
-                self._no_further_until = anyio.current_time() + _NO_FURTHER
-            else:
-                self._fail_pending(error, last)
-            self._kick()
+            self._dial_failed(waiter, error, last)
         finally:
             waiter.dialling = None
 
-    async def _lead(self, waiter: _Waiter, connection: Connection) -> None:
-        frame = self._next_frame(connection)
-        if frame is None:  # another leader was faster
+    def _dial_failed(self, waiter: Waiter, error: FaktoryError, last: int) -> None:
+        if self._live_beside(waiter):
+            self._no_further_until = anyio.current_time() + _NO_FURTHER
+        else:
+            for each in self._line.came_before(last):
+                each.settle(copy.copy(error))
+        self._give_up_slot(waiter)
+
+    async def _lead(self, waiter: Waiter, connection: Connection) -> None:
+        if waiter not in self._line:  # another leader was faster
             self._give_up_slot(waiter)
             return
-        waiter.slot = None
-        self._leading -= 1
-        waiter.duty = frame
-        self._frames.add(frame)
-        frame.sent_at = anyio.current_time()
+        frame = self._new_frame(waiter, connection)
         try:
             frame.ticket = connection.post([frame.command], timeout=self._patience_for(frame))
             self._kick()  # what is left may be worth a further connection
@@ -291,195 +190,237 @@ class GroupCommit:
             waiter.duty = None
             self._failed(frame, error)
 
-    async def _read(self, waiter: _Waiter, frame: _Frame) -> None:
+    def _new_frame(self, waiter: Waiter, connection: Connection) -> Frame:
+        """Turn the slot into the duty to read."""
+        frame = Frame(self._line.take(waiter), connection)
+        for each in frame.waiters:
+            each.frame = frame
+        frame.sent_at = anyio.current_time()
+        waiter.slot = None
+        self._leading -= 1
+        waiter.duty = frame
+        self._frames.add(frame)
+        return frame
+
+    async def _read(self, waiter: Waiter, frame: Frame) -> None:
         try:
-            if frame.ticket is None:
-                raise AssertionError("a frame without a ticket has no reply")
-            await frame.connection.receive(frame.ticket)
-            errors = frame.command.decode(frame.ticket.replies[0])
+            errors = await self._reply(waiter, frame)
         except FaktoryError as error:
             waiter.duty = None
             self._failed(frame, error)
-        else:
+            return
+        if errors is not None:
             waiter.duty = None
             self._answered(frame, errors)
 
+    async def _reply(self, waiter: Waiter, frame: Frame) -> dict[str, FaktoryError] | None:
+        """Return what the server said; None where the waiter need not wait for that any more."""
+        ticket = frame.ticket
+        if ticket is None:
+            raise AssertionError("a frame without a ticket has no reply")
+        if frame.early is not None:
+            with anyio.move_on_after(frame.early - anyio.current_time()):
+                await frame.connection.receive(ticket)
+            if not ticket.done:
+                self._too_late_for_some(frame)
+        if waiter.done:
+            return None
+        await frame.connection.receive(ticket)
+        return frame.command.decode(ticket.replies[0])
+
     # -- frames -------------------------------------------------------------------------------
 
-    def _next_frame(self, connection: Connection) -> _Frame | None:
-        taken: list[_Waiter] = []
-        while self._sealed and not taken:
-            taken = [waiter for waiter in self._sealed.popleft() if not waiter.gone]
-        taken = taken or self._take_pending()
-        if not taken:
-            return None
-        frame = _Frame(taken, connection)
-        for waiter in taken:
-            waiter.frame = frame
-        return frame
-
-    def _take_pending(self) -> list[_Waiter]:
-        """The first of those who wait: at most 1,000 jobs or 1 MiB, no jid twice."""
-        taken: list[_Waiter] = []
-        jids: set[str] = set()
-        size = 0
-        for waiter in self._pending:
-            if (
-                len(taken) == MAX_JOBS
-                or waiter.jid in jids
-                or (taken and size + len(waiter.data) > MAX_BYTES)
-            ):
-                break
-            taken.append(waiter)
-            jids.add(waiter.jid)
-            size += len(waiter.data)
-        for waiter in taken:
-            del self._pending[waiter]
-        self._bytes -= size
-        self._appoint_timekeeper()
-        return taken
-
-    def _answered(self, frame: _Frame, errors: dict[str, FaktoryError]) -> None:
-        self._round_trip = anyio.current_time() - frame.sent_at
-        for waiter in frame.waiters:
-            waiter.settle(errors.get(waiter.jid) if errors else None)
-        if errors and not errors.keys() & {waiter.jid for waiter in frame.waiters}:
-            # The server names a job that nobody sent: whose refusal it is cannot be known.
-            for waiter in frame.waiters:
-                waiter.error = next(iter(errors.values()))
-        self._end(frame)
-
-    def _failed(self, frame: _Frame, error: FaktoryError) -> None:
-        waiters = frame.waiters
-        if isinstance(error, JobRejectedError) and len(waiters) > 1:
-            # Nothing of the frame is stored, because of one job: halves find out which.
-            middle = len(waiters) // 2
-            self._sealed.extendleft((waiters[middle:], waiters[:middle]))
-        elif isinstance(error, TooManyConnectionsError) and self._lives_beside(frame):
-            self._no_further_until = anyio.current_time() + _NO_FURTHER
-            self._put_back(waiters)
-        elif (
-            not error.maybe_executed
-            and not waiters[0].resent
-            and isinstance(error, ConnectionLostError)
-        ):
-            for waiter in waiters:
-                waiter.resent = True
-            self._put_back(waiters)
-        else:
-            for waiter in waiters:
-                waiter.settle(copy.copy(error))
-        self._end(frame)
-
-    def _patience_for(self, frame: _Frame) -> float | None:
+    def _patience_for(self, frame: Frame) -> float | None:
         """The connection's own patience, or more where somebody asked for it."""
-        longest = max(waiter.seconds if waiter.strict else 0.0 for waiter in frame.waiters)
-        return longest if longest > self._patience else None
+        longest = frame.longest
+        if longest <= self._patience:
+            return None
+        if not all(waiter.strict for waiter in frame.waiters):
+            frame.early = frame.sent_at + self._patience
+        return longest
 
-    def _fail_pending(self, error: FaktoryError, last: int) -> None:
-        """Tell those who were there when a dial began that it failed."""
-        for waiter in [each for each in self._pending if each.number <= last]:
-            self._remove(waiter)
+    def _too_late_for_some(self, frame: Frame) -> None:
+        """Tell those who did not ask for more time than a frame usually has."""
+        frame.early = None
+        for waiter in frame.waiters:
+            if not waiter.strict and waiter.is_there:
+                waiter.settle(_out_of_time(waiter))
+
+    def _answered(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
+        self._round_trip = anyio.current_time() - frame.sent_at
+        if errors:
+            self._answered_in_part(frame, errors)
+        else:
+            for waiter in frame.waiters:
+                waiter.settle(None)
+        self._end(frame)
+
+    def _answered_in_part(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
+        strangers = errors.keys() - {waiter.jid for waiter in frame.waiters}
+        rest: FaktoryError | None = None
+        if strangers:
+            # The server names a job that nobody sent. Of one job alone it can only mean that one;
+            # among several nobody knows whose refusal it is.
+            rest = errors[min(strangers)]
+            if len(frame.waiters) > 1:
+                rest = ProtocolError(f"the server refused a job that was not sent: {rest}")
+        for waiter in frame.waiters:
+            waiter.settle(errors.get(waiter.jid) or copy.copy(rest))
+
+    def _failed(self, frame: Frame, error: FaktoryError) -> None:
+        waiters = [waiter for waiter in frame.waiters if waiter.is_there]
+        if isinstance(error, JobRejectedError) and len(frame.waiters) > 1:
+            # Nothing of the frame is stored, because of one job: halves find out which.
+            self._try_apart(waiters)
+        elif isinstance(error, TooManyConnectionsError):
+            frame.connection.abort()  # the server is about to do so
+            self._turned_away(frame, waiters, error)
+        elif isinstance(error, ConnectionLostError) and not error.maybe_executed:
+            self._settle([waiter for waiter in waiters if waiter.resent], error)
+            self._resend([waiter for waiter in waiters if not waiter.resent])
+        else:
+            self._settle(waiters, error)
+        self._end(frame)
+
+    def _settle(self, waiters: Iterable[Waiter], error: FaktoryError) -> None:
+        for waiter in waiters:
             waiter.settle(copy.copy(error))
-        self._appoint_timekeeper()
-        while self._sealed:
-            for waiter in self._sealed.popleft():
-                waiter.settle(copy.copy(error))
 
-    def _put_back(self, waiters: Iterable[_Waiter]) -> None:
-        """To the head of the line, in their order, but for those that have gone."""
-        back = [waiter for waiter in waiters if not waiter.gone]
-        for waiter in back:
-            waiter.frame = None
-        self._pending = dict.fromkeys(back) | self._pending
-        self._bytes += sum(len(waiter.data) for waiter in back)
+    def _try_apart(self, waiters: list[Waiter]) -> None:
+        now = anyio.current_time()
+        for waiter in waiters:
+            if not waiter.strict:
+                waiter.deadline = now + waiter.seconds
+        self._line.put_apart(waiters)
 
-    def _end(self, frame: _Frame) -> None:
+    def _turned_away(self, frame: Frame, waiters: list[Waiter], error: FaktoryError) -> None:
+        """The server has its limit of connections: wait for another one, where there is one."""
+        self._frames.discard(frame)
+        if self._live_beside(None):
+            self._no_further_until = anyio.current_time() + _NO_FURTHER
+            self._line.put_back(waiters)
+        else:
+            self._settle(waiters, error)
+
+    def _resend(self, waiters: list[Waiter]) -> None:
+        for waiter in waiters:
+            waiter.resent = True
+        self._line.put_back(waiters)
+
+    def _end(self, frame: Frame) -> None:
         self._frames.discard(frame)
         self._pool.put_back(frame.connection)
         self._kick()
 
-    def _lives_beside(self, frame: _Frame | None) -> bool:
-        """Whether there is another connection that what is pending can wait for."""
-        others = len(self._frames) - (frame in self._frames)
-        return others > 0 or self._leading > 0 or self._pool.has_idle
-
     # -- batons -------------------------------------------------------------------------------
+
+    def _live_beside(self, dialler: Waiter | None) -> bool:
+        """Whether there is another connection, or a dial, that what waits can hope for."""
+        holds_slot = dialler is not None and dialler.slot is not None
+        return bool(self._frames) or self._leading > holds_slot or self._pool.has_usable
 
     def _kick(self, *, slow: bool = False) -> None:
         """Hand slots to those who wait, as long as that is worth it."""
-        while self._is_worth_a_slot(slow=slow):
-            leader = self._next_leader()
+        while self._is_worth_a_connection() or slow:
+            leader = self._line.next_leader()
             if leader is None:
                 return
-            slot = self._pool.take_now(may_dial=anyio.current_time() >= self._no_further_until)
+            slot = self._pool.take_now(may_dial=self._is_worth_a_dial(slow=slow))
             if slot is None:
-                self._queue_for_slot()
+                self._queue_for_slot(stalled=slow)
                 return
-            self._leading += 1
-            leader.lead(slot)
+            self._hand(slot, leader)
             slow = False
 
-    def _is_worth_a_slot(self, *, slow: bool) -> bool:
-        if not self._pending and not self._sealed:
+    @property
+    def _at_work(self) -> int:
+        """How many connections are used, or about to be."""
+        return len(self._frames) + self._leading - self._dialling
+
+    def _is_worth_a_connection(self) -> bool:
+        """Whether an idle connection is to be used."""
+        if not self._line:
             return False
-        if slow or not (self._frames or self._leading):
-            return True
-        # Each leader that has not sent yet will take its share.
-        jobs = len(self._pending) + sum(map(len, self._sealed)) - _WORTH_JOBS * self._leading
-        return jobs >= _WORTH_JOBS or self._bytes - _WORTH_BYTES * self._leading >= _WORTH_BYTES
+        return (
+            not self._at_work
+            or self._is_much(self._leading - self._dialling)
+            or (self._pool.has_idle and self._is_stalled())
+        )
 
-    def _next_leader(self) -> _Waiter | None:
-        for waiter in self._pending:
-            if waiter.is_free:
-                return waiter
-        sealed = (waiter for frame in self._sealed for waiter in frame)
-        return next((each for each in sealed if each.is_free and not each.gone), None)
+    def _is_worth_a_dial(self, *, slow: bool = False) -> bool:
+        if not (slow or self._at_work):  # whether the server is there, one finds out for all
+            return not self._dialling
+        return (slow or self._is_much(self._leading)) and (
+            anyio.current_time() >= self._no_further_until
+        )
 
-    def _queue_for_slot(self) -> None:
+    @property
+    def _slow(self) -> float:
+        """How many seconds are long for a frame."""
+        return max(_SLOW * self._round_trip, _SLOW_LEAST)
+
+    def _is_stalled(self) -> bool:
+        oldest = min((frame.sent_at for frame in self._frames), default=math.inf)
+        return anyio.current_time() - oldest >= self._slow
+
+    def _is_much(self, leaders: int) -> bool:
+        """Whether enough waits for one more, when each of those leaders has taken its share."""
+        return (
+            len(self._line) - _WORTH_JOBS * leaders >= _WORTH_JOBS
+            or self._line.size - _WORTH_BYTES * leaders >= _WORTH_BYTES
+        )
+
+    def _hand(self, slot: Connection | Right, leader: Waiter) -> None:
+        self._leading += 1
+        leader.lead(slot)
+        if isinstance(slot, Right):
+            self._dialling += 1
+            self._line.wake_first()  # while it dials, others keep the time
+
+    def _queue_for_slot(self, *, stalled: bool) -> None:
+        self._stalled = self._stalled or stalled
         if not self._queued:
             self._queued = True
             self._pool.claim(self._granted)
 
     def _granted(self, slot: Connection | Right) -> None:
-        """Take a slot that came free."""
-        self._queued = False
-        leader = self._next_leader()
-        if leader is None:  # whoever wanted it has gone
+        """Take a slot that came free, where that is still worth it."""
+        stalled = self._stalled or self._is_stalled()
+        self._queued = self._stalled = False
+        leader = self._line.next_leader()
+        right = isinstance(slot, Right)
+        worth = self._is_worth_a_dial() if right else self._is_worth_a_connection()
+        if leader is not None and (worth or stalled):
+            self._hand(slot, leader)
+        else:
             self._pool.put_back(slot)
-            return
-        self._leading += 1
-        leader.lead(slot)
         self._kick()
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: Waiter) -> None:
         """Pass on what the waiter holds. Without an await, whatever ended its task."""
         waiter.gone = True
         self._callers -= 1
         if not self._callers and self._nobody is not None:
             self._nobody.set()
             self._nobody = None
-        if waiter in self._pending:
-            first = self._is_first(waiter)
-            self._remove(waiter)
-            if first:
-                self._appoint_timekeeper()
-        if waiter.slot is not None:
-            self._give_up_slot(waiter)
-            self._kick()
+        if waiter in self._line:
+            self._line.remove(waiter)
+        self._give_up_slot(waiter)
         frame, waiter.duty = waiter.duty, None
         if frame is not None:
             self._pass_on(frame)
 
-    def _give_up_slot(self, waiter: _Waiter) -> None:
+    def _give_up_slot(self, waiter: Waiter) -> None:
         slot, waiter.slot = waiter.slot, None
         if slot is not None:
             self._leading -= 1
+            self._dialling -= isinstance(slot, Right)
             self._pool.put_back(slot)
+            self._kick()
 
-    def _pass_on(self, frame: _Frame) -> None:
+    def _pass_on(self, frame: Frame) -> None:
         """Let the next of a frame's waiters read its reply; rather one without another baton."""
-        left = [waiter for waiter in frame.waiters if not waiter.gone and not waiter.done]
+        left = [waiter for waiter in frame.waiters if waiter.is_there]
         if left:
             next((waiter for waiter in left if waiter.is_free), left[0]).read(frame)
             return
@@ -488,15 +429,13 @@ class GroupCommit:
         self._end(frame)
 
 
-def _out_of_time(waiter: _Waiter) -> FaktoryError:
+def _out_of_time(waiter: Waiter) -> FaktoryError:
     frame = waiter.frame
-    if frame is None:
+    if frame is None or frame.ticket is None:
         return PoolTimeoutError(
             f"no connection came free within {waiter.seconds:.3g} s: all of them are in use"
         )
-    if frame.ticket is None or frame.connection.idle:
-        return CommandTimeoutError("the server did not answer in time")
+    if not frame.connection.closed:  # what did not leave yet still may
+        return CommandTimeoutError(_LATE)
     error = frame.connection.failure(frame.ticket)
-    return CommandTimeoutError(
-        "the server did not answer in time", maybe_executed=error.maybe_executed
-    )
+    return CommandTimeoutError(_LATE, maybe_executed=error.maybe_executed)

@@ -20,22 +20,28 @@ _CLOSED: Final = "the client is closed"
 
 
 class Right:
-    """The right to dial a connection, and with it a slot; perhaps a dead one goes before."""
+    """The right to dial a connection, and with it a slot."""
 
-    __slots__ = ("dead",)
-
-    def __init__(self, dead: Connection | None = None) -> None:
-        self.dead = dead
+    __slots__ = ()
 
 
 class _Claim:
     """Somebody who waits for a slot and is called with it."""
 
-    def __init__(self, granted: Callable[[Connection | Right], None]) -> None:
+    def __init__(
+        self, granted: Callable[[Connection | Right], None], discard: Callable[[Connection], None]
+    ) -> None:
         self._granted = granted
+        self._discard = discard
 
     def grant(self, connection: Connection | None) -> None:
-        self._granted(Right() if connection is None else connection)
+        if connection is None:
+            self._granted(Right())
+        elif connection.usable:
+            self._granted(connection)
+        else:
+            self._discard(connection)
+            self._granted(Right())
 
     def end(self) -> None:
         """Nothing waits for a closed pool: who closes it has let every claim end."""
@@ -130,18 +136,26 @@ class Pool:
 
     @property
     def has_idle(self) -> bool:
-        """Whether a connection lies idle."""
+        """Whether a connection lies idle, dead or not."""
         return bool(self._idle)
+
+    @property
+    def has_usable(self) -> bool:
+        """Whether a connection lies idle that is not dead."""
+        return any(connection.usable for connection in self._idle)
 
     def take_now(self, *, may_dial: bool = True) -> Connection | Right | None:
         """Take a slot, if there is one at once: a connection, or the right to dial one.
 
         Args:
-            may_dial: Whether a new connection would do; one that replaces a dead one always does.
+            may_dial: Whether a new connection would do.
         """
-        if self._idle:
+        while self._idle:
             connection = self._idle.pop()
-            return connection if connection.usable else Right(connection)
+            if connection.usable:
+                return connection
+            self._discard(connection)
+            self._free_slot()
         if may_dial and self._slots < self._max and not self._closed:
             self._slots += 1
             return Right()
@@ -149,36 +163,32 @@ class Pool:
 
     def claim(self, granted: Callable[[Connection | Right], None]) -> None:
         """Call `granted` with the next slot that comes free, after those who came before."""
-        self._waiters.append(_Claim(granted))
+        self._waiters.append(_Claim(granted, self._discard))
 
-    async def dial(self, right: Right) -> Connection:
-        """Use the right to dial; when it fails, the right remains to be put back.
+    async def dial(self) -> Connection:
+        """Use a right to dial; when that fails, it remains to be put back.
 
         Raises:
             FaktoryError: whatever the dial raises.
         """
-        dead, right.dead = right.dead, None
-        if dead is not None:
-            dead.abort()  # there is nobody to say goodbye to
-            self._dead.append(dead)
         await self._bury()
         return await self._connect()
 
     def put_back(self, slot: Connection | Right) -> None:
         """Give a slot back, from anywhere: an idle connection is kept, any other one aborted."""
         if isinstance(slot, Right):
-            if slot.dead is not None:
-                slot.dead.abort()
-                self._dead.append(slot.dead)
             self._free_slot()
         elif not slot.idle or self._closed:
-            slot.abort()
-            self._dead.append(slot)
+            self._discard(slot)
             self._free_slot()
         elif self._waiters:
             self._waiters.popleft().grant(slot)
         else:
             self._idle.append(slot)
+
+    def _discard(self, connection: Connection) -> None:
+        connection.abort()  # there is nobody to say goodbye to
+        self._dead.append(connection)
 
     async def _bury(self) -> None:
         """Free what aborted connections still hold; on asyncio that is nothing."""

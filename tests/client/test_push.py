@@ -284,10 +284,10 @@ async def test_concurrent_pushes_use_no_more_connections_than_allowed(connection
             Client(dial=peer.dial, limits=limits) as client,
             anyio.create_task_group() as group,
         ):
-            for number in range(200):
+            for number in range(5_000):
                 group.start_soon(client.push, Job("order", [number]))
         assert peer.most_open == connections
-        assert sum(len(jobs_of(line)) for line in peer.of("PUSHB")) == 200
+        assert sum(len(jobs_of(line)) for line in peer.of("PUSHB")) == 5_000
 
 
 async def test_one_tasks_pushes_keep_their_order() -> None:

@@ -1,0 +1,177 @@
+"""Those who wait for their job to leave, in order."""
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Final
+
+from faktory_async.client._waiter import Waiter
+
+MAX_JOBS: Final = 1_000
+MAX_BYTES: Final = 1024 * 1024
+
+
+class Line:
+    """Jobs that have not left, and who leaves next.
+
+    In front stand groups: jobs of a frame that the server refused as a whole, of which each half is
+    tried apart.
+
+    Attributes:
+        size: How many bytes wait, groups aside.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        # Dictionaries, since members leave from anywhere.
+        self._pending: dict[Waiter, None] = {}
+        self._lenient: dict[Waiter, None] = {}  # those whose time somebody else may keep
+        self._groups: deque[list[Waiter]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._pending or self._groups)
+
+    def __len__(self) -> int:
+        return len(self._pending) + sum(map(len, self._groups))
+
+    def __contains__(self, waiter: Waiter) -> bool:
+        return waiter in self._pending or waiter.group is not None
+
+    # -- in and out ---------------------------------------------------------------------------
+
+    def append(self, waiter: Waiter) -> None:
+        """Put it at the end."""
+        self._pending[waiter] = None
+        if not waiter.strict:
+            self._lenient[waiter] = None
+        self.size += len(waiter.data)
+
+    def remove(self, waiter: Waiter) -> None:
+        """Take it out of the line, or out of its group."""
+        if waiter.group is not None:
+            waiter.group.remove(waiter)
+            if not waiter.group:
+                self._groups.remove(waiter.group)
+            waiter.group = None
+            return
+        first = waiter is self.first or waiter is self.timekeeper
+        del self._pending[waiter]
+        self._lenient.pop(waiter, None)
+        self.size -= len(waiter.data)
+        if first:
+            self.wake_first()
+
+    def put_back(self, waiters: Iterable[Waiter]) -> None:
+        """Put them at the head, in their order."""
+        back = list(waiters)
+        for waiter in back:
+            waiter.frame = None
+        self._pending = dict.fromkeys(back) | self._pending
+        self._lenient = {each: None for each in back if not each.strict} | self._lenient
+        self.size += sum(len(waiter.data) for waiter in back)
+        self.wake_first()
+
+    def put_apart(self, waiters: list[Waiter]) -> None:
+        """Make groups of the two halves, in front of everybody."""
+        middle = len(waiters) // 2
+        for half in (waiters[middle:], waiters[:middle]):
+            if half:
+                self._groups.appendleft(half)
+                for waiter in half:
+                    waiter.frame = None
+                    waiter.group = half
+                    waiter.wake()
+
+    # -- who leaves ---------------------------------------------------------------------------
+
+    def next_leader(self) -> Waiter | None:
+        """Return the first one that could use a slot."""
+        members = (waiter for group in self._groups for waiter in group)
+        return next((each for each in members if each.is_free), None) or self.first
+
+    def take(self, leader: Waiter) -> list[Waiter]:
+        """Take out who leaves with the leader: its group, or those who came first.
+
+        At most 1,000 jobs or 1 MiB, no jid twice, and always the leader's own: nobody ever waits
+        for two frames.
+        """
+        group = leader.group
+        if group is not None:
+            self._groups.remove(group)
+            for waiter in group:
+                waiter.group = None
+            return group
+        taken = self._all() or self._as_many_as_fit(leader)
+        self.wake_first()
+        return taken
+
+    def _all(self) -> list[Waiter]:
+        """Take everybody, where that is little enough."""
+        taken = list(self._pending)
+        if (
+            len(taken) > MAX_JOBS
+            or self.size > MAX_BYTES
+            or len({waiter.jid for waiter in taken}) < len(taken)
+        ):
+            return []
+        self._pending.clear()
+        self._lenient.clear()
+        self.size = 0
+        return taken
+
+    def _as_many_as_fit(self, leader: Waiter) -> list[Waiter]:
+        taken: list[Waiter] = []
+        jids = {leader.jid}
+        size = len(leader.data)
+        for waiter in self._pending:
+            if waiter is leader:
+                continue
+            size += len(waiter.data)
+            if len(jids) == MAX_JOBS or waiter.jid in jids or size > MAX_BYTES:
+                break
+            taken.append(waiter)
+            jids.add(waiter.jid)
+        taken.append(leader)
+        for waiter in taken:
+            del self._pending[waiter]
+            self._lenient.pop(waiter, None)
+            self.size -= len(waiter.data)
+        return taken
+
+    # -- whose time is over -------------------------------------------------------------------
+
+    @property
+    def first(self) -> Waiter | None:
+        """The first one without a baton, groups aside. It sees to it that a stall is noticed."""
+        return next((waiter for waiter in self._pending if waiter.is_free), None)
+
+    @property
+    def timekeeper(self) -> Waiter | None:
+        """The first one without a baton of those that share one clock: its own time ends first."""
+        return next((waiter for waiter in self._lenient if waiter.is_free), None)
+
+    def wake_first(self) -> None:
+        """Let those in front see that they are."""
+        for waiter in (self.first, self.timekeeper):
+            if waiter is not None:
+                waiter.wake()
+
+    def expired(self, now: float) -> list[Waiter]:
+        """Take out those that share one clock and whose time is over.
+
+        Who holds a slot does not wait any more.
+        """
+        over = takewhile(lambda each: each.deadline <= now, self._lenient)
+        return self._taken_out(each for each in over if each.is_free)
+
+    def came_before(self, number: int) -> list[Waiter]:
+        """Take out all that came up to that number, and all groups."""
+        members = [waiter for group in self._groups for waiter in group]
+        early = (waiter for waiter in self._pending if waiter.number <= number)
+        return self._taken_out((*members, *early))
+
+    def _taken_out(self, waiters: Iterable[Waiter]) -> list[Waiter]:
+        chosen = list(waiters)
+        for waiter in chosen:
+            self.remove(waiter)
+        return chosen

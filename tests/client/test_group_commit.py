@@ -1,0 +1,1354 @@
+"""Pushes that come together leave together, and nobody pays for another one's trouble."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from faktory_async import (
+    Client,
+    ClientStateError,
+    CommandTimeoutError,
+    ConnectError,
+    ConnectionLostError,
+    FaktoryError,
+    Job,
+    JobRejectedError,
+    Limits,
+    NotUniqueError,
+    PoolTimeoutError,
+    ProtocolError,
+    ServerBusyError,
+    Timeouts,
+    TooManyConnectionsError,
+)
+from faktory_async.client._line import MAX_BYTES
+from faktory_async.net import MemoryLink
+from tests.net._cancel import cancelled_at
+from tests.worker.peer import OKAY, Line, Peer, bulk, error, jobs_of, peering
+
+pytestmark = pytest.mark.anyio
+
+DONE: Final = bulk(b"{}")
+ONE: Final = Limits(max_connections=1)
+TOO_MANY: Final = error("too many connections: 2001")
+BAD: Final = error("invalid JSON: what is this")
+
+
+class Store:
+    """The answer of a server that keeps what it is given.
+
+    Attributes:
+        stored: How often each job is there, by its first argument.
+        bad: A frame with one of these is refused as a whole.
+    """
+
+    def __init__(self) -> None:
+        self.stored: Counter[Any] = Counter()
+        self.bad: set[Any] = set()
+        self.frames: list[list[Any]] = []
+
+    async def __call__(self, line: Line) -> bytes:
+        numbers = [job["args"][0] for job in jobs_of(line)]
+        self.frames.append(numbers)
+        if self.bad.intersection(numbers):
+            return BAD
+        self.stored.update(numbers)
+        return DONE
+
+
+async def quiet() -> None:
+    """Let everybody go on as far as they can, without the time going on."""
+    for _ in range(200):
+        await anyio.lowlevel.checkpoint()
+
+
+class Dialler:
+    """The way to the peer, on which a test can hold dials up.
+
+    Attributes:
+        began: How many dials there were.
+        gates: The first dials wait until theirs is opened.
+        failing: The dials that fail then.
+    """
+
+    def __init__(self, peer: Peer, gates: int) -> None:
+        self._peer = peer
+        self.began = 0
+        self.gates = [anyio.Event() for _ in range(gates)]
+        self.failing: set[int] = set()
+
+    async def __call__(self) -> MemoryLink:
+        number = self.began
+        self.began += 1
+        if number < len(self.gates):
+            await self.gates[number].wait()
+        if number in self.failing:
+            raise ConnectionRefusedError("not now")
+        return await self._peer.dial()
+
+    async def open(self, number: int, *, failing: bool = False) -> None:
+        if failing:
+            self.failing.add(number)
+        self.gates[number].set()
+        await quiet()
+
+
+class Setting:
+    """A client, the server it talks to, and pushes that run by themselves.
+
+    Attributes:
+        outcomes: What became of each push, by its number: None, an error, or a word.
+        ended_at: When that was.
+    """
+
+    def __init__(
+        self, peer: Peer, dialler: Dialler, client: Client, group: anyio.abc.TaskGroup
+    ) -> None:
+        self.peer = peer
+        self.dialler = dialler
+        self.client = client
+        self.store = Store()
+        self.outcomes: dict[int, FaktoryError | str | None] = {}
+        self.ended_at: dict[int, float] = {}
+        self._group = group
+        self._began = anyio.current_time()
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        peer.always("PUSHB", self.store)
+
+    async def start(
+        self, *numbers: int, jid: str | None = None, size: int = 0, within: float | None = None
+    ) -> None:
+        """Start pushes one after the other, and return when all of them wait for something."""
+        for number in numbers:
+            self._group.start_soon(self._push, number, jid, size, within)
+            await anyio.lowlevel.checkpoint()  # trio starts tasks in any order
+        await quiet()
+
+    async def _push(self, number: int, jid: str | None, size: int, within: float | None) -> None:
+        args = [number, "x" * size]
+        job = Job("order", args) if jid is None else Job("order", args, jid=jid)
+        if isinstance(_loop(), asyncio.AbstractEventLoop):
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks[number] = task
+        self.outcomes[number] = "under way"
+        try:
+            with anyio.CancelScope() as self._scopes[number]:
+                await self.client.push(job, timeout=within)
+                self.outcomes[number] = None
+                return
+            self.outcomes[number] = "cancelled"
+        except FaktoryError as caught:
+            self.outcomes[number] = caught
+        except asyncio.CancelledError:
+            self.outcomes[number] = "cancelled"  # natively, and the task ends here
+        finally:
+            self.ended_at[number] = self.now
+
+    async def cancel(self, *numbers: int, how: str = "scope") -> None:
+        for number in numbers:
+            if how == "scope":
+                self._scopes[number].cancel()
+            else:
+                self._tasks[number].cancel()
+        await quiet()
+
+    def kinds(self, numbers: Iterable[int]) -> set[Any]:
+        """What kinds of outcomes these pushes had."""
+        outcomes = (self.outcomes[number] for number in numbers)
+        return {type(each) if isinstance(each, FaktoryError) else each for each in outcomes}
+
+    def failure(self, number: int) -> FaktoryError:
+        outcome = self.outcomes[number]
+        assert isinstance(outcome, FaktoryError)
+        return outcome
+
+    @property
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return anyio.current_time() - self._began
+
+    @property
+    def links(self) -> int:
+        """How many links the client has not ended."""
+        ends = (connection.link._incoming for connection in self.peer.connections)
+        return sum(not end.broken and not end.ended for end in ends)
+
+    def check_outcomes(self) -> None:
+        """Nobody was told a lie."""
+        for number, outcome in self.outcomes.items():
+            count = self.store.stored[number]
+            assert count <= 1, f"{number} is stored {count} times"
+            if outcome is None:
+                assert count == 1, f"{number} is not stored"
+            elif isinstance(outcome, FaktoryError) and not outcome.maybe_executed:
+                assert count == 0, f"{number} is stored in spite of {outcome!r}"
+
+    def check_rest(self) -> None:
+        """When nobody pushes any more, nothing is left of it."""
+        pushes, pool = self.client._pushes, self.client._pool
+        assert pushes._callers == pushes._leading == len(pushes._line) == 0
+        assert pushes._line.size == 0
+        assert not pushes._line._lenient
+        assert not pushes._frames
+        assert pool._slots == len(pool._idle) == self.links
+        assert all(connection.idle for connection in pool._idle)
+
+
+def _loop() -> object:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@asynccontextmanager
+async def setting(
+    *, room: int = 1 << 22, gates: int = 0, **options: Any
+) -> AsyncGenerator[Setting]:
+    """Run a setting; at its end everything must be as if nobody had pushed.
+
+    Args:
+        room: How many bytes may be on their way to the peer.
+        gates: How many dials are held up.
+    """
+    async with peering(room=room) as peer:
+        dialler = Dialler(peer, gates)
+        async with Client(dial=dialler, **options) as client, anyio.create_task_group() as group:
+            it = Setting(peer, dialler, client, group)
+            yield it
+            await client._pushes.settled()
+            await quiet()
+            it.check_outcomes()
+            it.check_rest()
+            await client.aclose()
+            await quiet()
+            assert it.links == 0
+
+
+async def ignore(line: Line) -> bytes | None:
+    await anyio.sleep_forever()
+    return None
+
+
+def after(seconds: float, answer: Callable[[Line], Awaitable[bytes | None]]) -> Any:
+    async def late(line: Line) -> bytes | None:
+        await anyio.sleep(seconds)
+        return await answer(line)
+
+    return late
+
+
+HOW: Final = ["scope", "task"]
+
+
+def skip_native_on_trio(how: str, backend: tuple[str, Any]) -> None:
+    if how == "task" and backend[0] == "trio":
+        pytest.skip("only asyncio has cancellations of its own")
+
+
+# -- frames ---------------------------------------------------------------------------------------
+
+
+async def test_a_lone_push_leaves_at_once() -> None:
+    async with setting() as it:
+        await it.client.push(Job("order", [1]))
+        assert it.store.frames == [[1]]
+        assert it.now == 0
+
+
+async def test_jobs_gather_while_a_frame_is_on_its_way() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, 50))
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], list(range(1, 50))]
+        assert it.kinds(range(50)) == {None}
+        assert it.peer.dials == 1
+
+
+async def test_a_frame_has_at_most_1000_jobs() -> None:
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, 2502))
+        gate.open()
+        await quiet()
+        assert [len(frame) for frame in it.store.frames] == [1, 1000, 1000, 501]
+        assert it.kinds(range(2502)) == {None}
+
+
+async def test_a_frame_has_at_most_a_mebibyte() -> None:
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, 10), size=300 * 1024)
+        gate.open()
+        await quiet()
+        assert [len(frame) for frame in it.store.frames] == [1, 3, 3, 3]
+        for line in it.peer.of("PUSHB"):
+            assert len(line.payload) <= MAX_BYTES + 3 * 2
+
+
+async def test_a_job_that_is_too_big_for_a_frame_has_one_of_its_own() -> None:
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        await it.start(2, size=MAX_BYTES)
+        await it.start(3)
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], [1], [2], [3]]
+
+
+async def test_a_frame_has_no_jid_twice() -> None:
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, jid="one-and-two")
+        await it.start(2, jid="one-and-two")
+        await it.start(3)
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], [1], [2, 3]]
+
+
+async def test_one_tasks_pushes_keep_their_order_beside_others() -> None:
+    async with setting() as it:
+        mine: list[int] = []
+
+        async def one_after_the_other() -> None:
+            for number in range(1000, 1030):
+                await it.client.push(Job("order", [number]))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(one_after_the_other)
+            for start in range(0, 300, 50):
+                await it.start(*range(start, start + 50))
+        for frame in it.store.frames:
+            mine += [number for number in frame if number >= 1000]
+        assert mine == list(range(1000, 1030))
+
+
+# -- further connections --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "connections"), [(63, 1), (64, 2), (200, 2)])
+async def test_a_further_connection_is_dialled_for_64_jobs(count: int, connections: int) -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, count + 1))
+        assert it.peer.dials == connections
+        gate.open()
+
+
+@pytest.mark.parametrize(("size", "connections"), [(31 * 1024, 1), (33 * 1024, 2)])
+async def test_a_further_connection_is_dialled_for_64_kib(size: int, connections: int) -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2, size=size)
+        assert it.peer.dials == connections
+        gate.open()
+
+
+async def test_a_further_connection_is_dialled_when_the_frame_on_its_way_is_slow() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        assert it.peer.dials == 1
+        await anyio.sleep(0.04)
+        assert it.peer.dials == 1
+        await anyio.sleep(0.02)
+        assert it.peer.dials == 2
+        assert it.outcomes[1] is None
+        gate.open()
+
+
+async def test_slow_means_several_times_the_round_trip() -> None:
+    async with setting() as it:
+        it.peer.answer("PUSHB", after(1, it.store))
+        await it.client.push(Job("order", [0]))
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(1)
+        await it.start(2)
+        await anyio.sleep(3.9)
+        assert it.peer.dials == 1
+        await anyio.sleep(0.2)
+        assert it.peer.dials == 2
+        gate.open()
+
+
+async def test_every_stall_dials_one_more_up_to_the_limit() -> None:
+    async with setting(limits=Limits(max_connections=3)) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(3)]
+        await it.start(0)
+        for number in (1, 2, 3):
+            await it.start(number)
+            await anyio.sleep(0.06)
+        assert it.peer.dials == 3
+        gates[1].open()
+        await quiet()
+        assert it.kinds([1, 3]) == {None}
+        gates[0].open()
+        gates[2].open()
+
+
+async def test_leftovers_are_taken_as_soon_as_a_connection_lies_idle() -> None:
+    async with setting(limits=Limits(max_connections=2)) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(*range(1, 65))  # on the second connection
+        await it.start(*range(65, 70))  # too few for a third one, were it allowed
+        gates[1].open()
+        await quiet()
+        assert it.kinds(range(1, 65)) == {None}
+        gates[0].open()
+        await quiet()
+        assert it.kinds(range(70)) == {None}
+        assert it.now == 0
+
+
+async def test_what_one_frame_does_not_hold_leaves_on_an_idle_connection() -> None:
+    async with setting(limits=Limits(max_connections=2)) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, 65))
+        gate.open()
+        await quiet()
+        assert len(it.client._pool._idle) == 2
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(*range(100, 1300))
+        assert gates[0].reached.is_set()
+        assert gates[1].reached.is_set()
+        for each in gates:
+            each.open()
+
+
+async def test_a_push_waits_its_turn_beside_others_that_use_the_pool() -> None:
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("FLUSH")
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.client.flush)
+            await gate.reached.wait()
+            await it.start(1, 2, 3)
+            assert it.store.frames == []
+            gate.open()
+        await quiet()
+        assert it.store.frames == [[1, 2, 3]]
+
+
+async def test_a_connection_that_died_as_it_came_free_is_not_used() -> None:
+    async with setting(limits=ONE) as it:
+
+        async def last_words(line: Line) -> None:
+            await line.connection.link.send(OKAY)
+
+        gate = it.peer.hold("FLUSH", last_words)
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.client.flush)
+            await gate.reached.wait()
+            await it.start(1, 2)
+            gate.open()
+        await quiet()
+        assert it.kinds([1, 2]) == {None}
+        assert it.peer.dials == 2
+
+
+# -- outcomes -------------------------------------------------------------------------------------
+
+
+async def test_each_caller_has_an_outcome_of_its_own() -> None:
+    async with setting() as it:
+
+        async def verdicts(line: Line) -> bytes:
+            jids = {job["args"][0]: job["jid"] for job in jobs_of(line)}
+            it.store.stored.update([4])
+            return bulk(
+                b'{"%b":"jobs must have an args parameter","%b":"NOTUNIQUE Job not unique",'
+                b'"%b":"context deadline exceeded"}'
+                % tuple(jids[number].encode() for number in (1, 2, 3))
+            )
+
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2, 3, 4)
+        it.peer.answer("PUSHB", verdicts)
+        gate.open()
+        await quiet()
+        assert [it.kinds([number]) for number in range(1, 5)] == [
+            {JobRejectedError},
+            {NotUniqueError},
+            {ServerBusyError},
+            {None},
+        ]
+        assert [it.failure(number).maybe_executed for number in (1, 2, 3)] == [False, False, True]
+
+
+async def test_a_refusal_of_a_job_that_nobody_sent_proves_nothing_to_several() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2)
+        it.peer.answer("PUSHB", bulk(b'{"":"jobs must have a reasonable jid parameter"}'))
+        gate.open()
+        await quiet()
+        for number in (1, 2):
+            assert isinstance(it.failure(number), ProtocolError)
+            assert it.failure(number).maybe_executed is True
+        assert it.outcomes[1] is not it.outcomes[2]
+
+
+@pytest.mark.parametrize("guilty", [{7}, {1}, {99}, {3, 60}, set(range(1, 100))])
+async def test_a_refused_frame_is_split_until_the_guilty_are_found(guilty: set[int]) -> None:
+    async with setting() as it:
+        it.store.bad = guilty
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(*range(1, 100))
+        gate.open()
+        await quiet()
+        while "under way" in it.outcomes.values():
+            await quiet()
+        good = set(range(100)) - guilty
+        assert it.kinds(guilty) == {JobRejectedError}
+        assert it.kinds(good) == {None}
+        assert it.store.stored == Counter(good)
+
+
+async def test_who_leaves_while_a_refused_frame_is_split_takes_the_job_along() -> None:
+    async with setting(limits=ONE) as it:
+        it.store.bad = {4}
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(3)]
+        await it.start(0)
+        await it.start(*range(1, 5))
+        gates[0].open()
+        await gates[1].reached.wait()
+        gates[1].open()  # refused: now [1, 2] is on its way
+        await gates[2].reached.wait()
+        await it.cancel(2, 3)
+        gates[2].open()
+        await quiet()
+        assert it.store.frames == [[0], [1, 2, 3, 4], [1, 2], [4]]
+        assert it.kinds([1]) == {None}
+        assert it.kinds([4]) == {JobRejectedError}
+
+
+async def test_a_push_with_a_timeout_that_ends_while_its_frame_is_split_was_not_stored() -> None:
+    async with setting(limits=ONE) as it:
+        it.store.bad = {1}
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        await it.start(2, within=2)
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], [1, 2], [1], [2]]
+        it.peer.answer("PUSHB", after(1, it.store), ignore)
+        await it.start(3)
+        await it.start(1)
+        await it.start(4, within=3)
+        await anyio.sleep(1.5)
+        assert it.outcomes[3] is None
+
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        await it.start(2, within=2)
+        it.peer.answer("PUSHB", BAD, ignore)
+        gate.open()
+        await anyio.sleep(2.5)
+        assert isinstance(it.failure(2), PoolTimeoutError)
+        assert it.failure(2).maybe_executed is False
+        assert it.ended_at[2] == pytest.approx(2, abs=0.1)
+
+
+async def test_a_half_of_a_refused_frame_waits_no_longer_than_others() -> None:
+    async with setting(limits=ONE, timeouts=Timeouts(pool=5, command=60)) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2)
+        it.peer.answer("PUSHB", BAD, after(20, it.store))
+        await anyio.sleep(3)
+        gate.open()
+        await anyio.sleep(10)
+        assert it.kinds([2]) == {PoolTimeoutError}
+        assert it.ended_at[2] == pytest.approx(3 + 5, abs=0.1)
+
+
+# -- dials ----------------------------------------------------------------------------------------
+
+
+async def test_a_failed_dial_fails_everyone_who_was_there_when_it_began() -> None:
+    async with setting(gates=2) as it:
+        await it.start(1)
+        await it.start(2, 3)
+        await it.dialler.open(0, failing=True)
+        assert it.kinds([1]) == {ConnectError}
+        assert it.kinds([2, 3]) == {"under way"}
+        assert it.dialler.began == 2
+        await it.start(4)
+        await it.dialler.open(1, failing=True)
+        assert it.kinds([2, 3]) == {ConnectError}
+        assert it.kinds([4]) == {None}
+        assert it.dialler.began == 3
+        assert not it.failure(2).maybe_executed
+        assert it.outcomes[2] is not it.outcomes[3]
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_5000_callers_dial_a_server_that_is_not_there_twice(connections: int) -> None:
+    async with setting(limits=Limits(max_connections=connections)) as it:
+        it.peer.refusing = True
+        async with anyio.create_task_group() as group:
+            for number in range(5_000):
+                group.start_soon(it._push, number, None, 0, None)
+        assert it.kinds(range(5_000)) == {ConnectError}
+        assert it.dialler.began <= 2, "the first caller's own dial, and that of those behind it"
+        assert it.now == 0
+        it.peer.come_back()
+        await it.start(5_000)
+        assert it.kinds([5_000]) == {None}
+
+
+async def test_a_failed_further_dial_fails_nobody_and_none_is_tried_for_a_second() -> None:
+    async with setting(gates=2) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 65))
+        assert it.dialler.began == 2
+        await it.dialler.open(1, failing=True)
+        await it.start(*range(65, 200))
+        await anyio.sleep(0.9)
+        assert it.dialler.began == 2
+        assert it.kinds(range(200)) == {"under way"}
+        await anyio.sleep(0.2)
+        assert it.dialler.began > 2
+        await quiet()
+        assert it.kinds(range(1, 200)) == {None}
+        gate.open()
+
+
+async def test_a_further_dial_that_fails_at_the_limit_is_not_repeated_at_once() -> None:
+    async with setting(gates=2, limits=Limits(max_connections=2)) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 200))  # one dials, and the others are in line for a slot
+        await it.dialler.open(1, failing=True)
+        assert it.dialler.began == 2
+        gate.open()
+        await quiet()
+        assert it.dialler.began == 2
+        assert it.kinds(range(200)) == {None}
+
+
+@pytest.mark.parametrize("at", ["HELLO", "PUSHB"])
+async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        it.peer.answer(at, OKAY + TOO_MANY if at == "HELLO" else TOO_MANY)
+        await it.start(*range(1, 100))
+        assert it.dialler.began == 2
+        assert it.kinds(range(100)) == {"under way"}
+        assert it.links == 1
+        await it.start(*range(100, 300))
+        assert it.dialler.began == 2
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], list(range(1, 300))]
+
+
+async def test_too_many_connections_on_the_only_one_is_told() -> None:
+    async with setting() as it:
+        it.peer.answer("PUSHB", TOO_MANY)
+        await it.start(1)
+        assert it.kinds([1]) == {TooManyConnectionsError}
+        assert it.failure(1).maybe_executed is False
+        assert it.links == 0
+        await it.start(2)
+        assert it.kinds([2]) == {None}
+
+
+async def test_after_a_failed_further_dial_the_last_connections_end_is_no_dead_end() -> None:
+    async with setting(gates=2) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 65))
+        await it.dialler.open(1, failing=True)
+        gate.open()
+        await quiet()
+        it.peer.cut()
+        await quiet()
+        began = it.now
+        await it.start(100)
+        assert it.kinds([100]) == {None}
+        assert it.now == began
+
+
+async def test_a_connection_that_comes_free_is_used_in_spite_of_a_dial() -> None:
+    async with setting(gates=2) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 65))
+        assert it.client._pushes._dialling == 1
+        gate.open()
+        await quiet()
+        assert it.kinds(range(65)) == {None}, "the one that dials is done too"
+        assert it.client._pool._slots == 1
+        assert it.now == 0
+
+
+async def test_the_right_to_dial_of_one_that_is_done_goes_on() -> None:
+    async with setting(gates=3) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(3)]
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 65))
+        gates[0].open()
+        await gates[1].reached.wait()
+        await it.start(*range(100, 164))
+        assert it.client._pushes._leading == 1
+        gates[1].open()
+        await gates[2].reached.wait()
+        assert it.outcomes[1] is None, "it does not wait for its dial"
+        gates[2].open()
+        await quiet()
+        assert it.kinds([*range(65), *range(100, 164)]) == {None}
+
+
+async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
+    async with setting(gates=4) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 300))
+        assert it.dialler.began == 4
+        pushes = it.client._pushes
+        holders = [each for each in pushes._line._pending if each.slot is not None]
+        assert [holder.number for holder in holders] == [2, 3, 4]
+        for number in (3, 2, 1):
+            await it.dialler.open(number)
+        await quiet()
+        assert it.kinds(range(1, 300)) == {None}
+        gate.open()
+
+
+async def test_the_duty_to_read_may_go_to_one_that_dials() -> None:
+    async with setting(gates=2) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 65))  # 1 dials
+        gates[0].open()
+        await gates[1].reached.wait()  # 2 leads and reads
+        assert it.client._pushes._dialling == 1
+        await it.cancel(*range(2, 65))
+        assert it.kinds([1]) == {"under way"}
+        assert it.client._pushes._leading == 0, "who reads has no time to dial"
+        gates[1].open()
+        await quiet()
+        assert it.kinds([1]) == {None}
+
+
+async def test_two_leaders_at_once_take_turns_without_harm() -> None:
+    async with setting(limits=Limits(max_connections=2)) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(*range(1, 65))
+        await it.start(*range(65, 300))
+        for gate in gates:
+            gate.open()
+        await quiet()
+        assert it.kinds(range(300)) == {None}
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+STUCK: Final[dict[str, Any]] = {"limits": ONE, "timeouts": Timeouts(pool=5, command=60, connect=30)}
+
+
+async def test_by_default_a_push_waits_5_s_for_a_connection() -> None:
+    async with setting(limits=ONE) as it:
+        it.peer.answer("PUSHB", ignore)
+        await it.start(0, within=20)
+        await it.start(1)
+        await anyio.sleep(6)
+        assert it.kinds([1]) == {PoolTimeoutError}
+        assert it.failure(1).maybe_executed is False
+        assert it.ended_at[1] == pytest.approx(5, abs=0.01)
+
+
+async def test_everybody_in_line_is_told_on_time() -> None:
+    async with setting(**STUCK) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        for number in range(1, 6):
+            await it.start(number)
+            await anyio.sleep(0.5)
+        await it.cancel(1, 3)
+        await anyio.sleep(10)
+        assert it.kinds([2, 4, 5]) == {PoolTimeoutError}
+        for number in (2, 4, 5):
+            expected = 5 + (number - 1) * 0.5
+            assert it.ended_at[number] == pytest.approx(expected, abs=0.01)
+        gate.open()
+
+
+async def test_one_with_more_patience_in_front_makes_nobody_wait() -> None:
+    async with setting(**STUCK) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, within=30)
+        await it.start(2)
+        await it.start(3, within=2)
+        await anyio.sleep(10)
+        assert it.kinds([2, 3]) == {PoolTimeoutError}
+        assert it.ended_at[2] == pytest.approx(5, abs=0.01)
+        assert it.ended_at[3] == pytest.approx(2, abs=0.01)
+        gate.open()
+        await quiet()
+        assert it.kinds([0, 1]) == {None}
+
+
+async def test_one_that_dials_in_front_makes_nobody_wait() -> None:
+    async with setting(gates=1, **STUCK) as it:
+        await it.start(1)
+        await anyio.sleep(1)
+        await it.start(2)
+        await anyio.sleep(1)
+        await it.start(3)
+        await anyio.sleep(10)
+        assert it.kinds([2, 3]) == {PoolTimeoutError}
+        assert it.ended_at[2] == pytest.approx(6, abs=0.01)
+        assert it.ended_at[3] == pytest.approx(7, abs=0.01)
+        assert it.kinds([1]) == {"under way"}, "dialling has a time of its own"
+        await it.dialler.open(0)
+        assert it.kinds([1]) == {None}
+
+
+async def test_one_that_takes_over_keeps_the_time() -> None:
+    async with setting(gates=1, **STUCK) as it:
+        await it.start(1, within=2)
+        await it.start(2)
+        it.dialler.gates.append(anyio.Event())
+        await anyio.sleep(1)
+        await it.start(3)
+        await anyio.sleep(10)
+        assert it.kinds([1, 3]) == {PoolTimeoutError}
+        assert it.ended_at[1] == pytest.approx(2, abs=0.01)
+        assert it.ended_at[3] == pytest.approx(6, abs=0.01)
+        await it.dialler.open(1)
+        assert it.kinds([2]) == {None}
+
+
+async def test_a_timeout_bounds_a_dial_that_others_need() -> None:
+    async with setting(gates=1) as it:
+        await it.start(1, within=1)
+        await it.start(2)
+        await anyio.sleep(1.5)
+        assert it.kinds([1]) == {PoolTimeoutError}
+        assert it.failure(1).maybe_executed is False
+        assert it.kinds([2]) == {None}
+        assert it.dialler.began == 2
+
+
+async def test_a_timeout_bounds_the_reply_for_one_alone() -> None:
+    async with setting() as it:
+        it.peer.answer("PUSHB", ignore)
+        await it.start(0)
+        await it.start(1, 2, within=30)
+        await it.client.push(Job("order", [3]), timeout=1)
+        await anyio.sleep(1)
+
+    async with setting(limits=ONE) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(1, within=1)
+        await it.start(2)
+        gates[0].open()
+        await anyio.sleep(2)
+        assert it.kinds([1]) == {CommandTimeoutError}
+        assert it.failure(1).maybe_executed is True
+        assert it.ended_at[1] == pytest.approx(1, abs=0.01)
+        assert it.kinds([2]) == {"under way"}
+        gates[1].open()
+        await quiet()
+        assert it.kinds([2]) == {None}
+
+
+async def test_a_timeout_longer_than_usual_is_nobody_elses() -> None:
+    async with setting(limits=ONE) as it:
+        it.peer.answer("PUSHB", it.store, after(20, it.store))
+        gate = it.peer.hold("FLUSH")
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.client.flush)
+            await gate.reached.wait()
+            await it.start(0)
+            await it.start(1, 2)
+            await it.start(3, 4, within=30)
+            it.peer._scripts["PUSHB"].popleft()
+            gate.open()
+        await anyio.sleep(10)
+        assert it.kinds([0, 1, 2]) == {CommandTimeoutError}
+        for number in (0, 1, 2):
+            assert it.failure(number).maybe_executed is True
+            assert it.ended_at[number] == pytest.approx(7, abs=0.01)
+        assert it.kinds([3, 4]) == {"under way"}
+        await anyio.sleep(20)
+        assert it.kinds([3, 4]) == {None}
+        assert it.dialler.began == 1
+
+
+class Slow(MemoryLink):
+    """A link that takes everything and hands it on when it is told to, as asyncio's do."""
+
+    def __init__(self, inner: MemoryLink) -> None:
+        super().__init__(inner._incoming, inner._outgoing)
+        self.stalled = False
+        self.held = b""
+
+    def start(self, data: bytes) -> bool:
+        if self._outgoing.broken:
+            raise BrokenPipeError("it is over")
+        self.held += data
+        if not self.stalled:
+            self.release()
+        return True
+
+    def release(self) -> None:
+        self._outgoing.data += self.held
+        self.held = b""
+        self._outgoing.changed()
+
+    def unsent(self) -> int:
+        return len(self.held)
+
+
+def slowed(it: Setting) -> list[Slow]:
+    """Make the client's links hand on what they are given only when they are told to."""
+    dial, links = it.dialler._peer.dial, list[Slow]()
+
+    async def slow_dial() -> MemoryLink:
+        links.append(Slow(await dial()))
+        return links[-1]
+
+    it.dialler._peer.dial = slow_dial  # type: ignore[method-assign]
+    return links
+
+
+async def test_a_timeout_says_unknown_while_the_bytes_can_still_leave() -> None:
+    async with setting() as it:
+        links = slowed(it)
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, within=1)
+        await it.start(2)
+        links[0].stalled = True
+        gate.open()
+        await anyio.sleep(2)
+        assert it.kinds([1]) == {CommandTimeoutError}
+        assert it.failure(1).maybe_executed is True
+        links[0].release()
+        await quiet()
+        assert it.store.stored[1] == 1
+        assert it.kinds([2]) == {None}
+
+
+async def test_a_timeout_says_not_stored_when_the_bytes_never_leave() -> None:
+    async with setting() as it:
+        links = slowed(it)
+        await it.start(0)
+        links[0].stalled = True
+        await it.start(1, within=1)
+        await anyio.sleep(2)
+        assert it.kinds([1]) == {CommandTimeoutError}
+        assert it.failure(1).maybe_executed is False
+        await it.start(2)
+        assert it.kinds([2]) == {None}
+
+
+# -- connections that die -------------------------------------------------------------------------
+
+
+class Dying(Slow):
+    """A link that refuses to send, once it is told to."""
+
+    dead = False
+
+    def start(self, data: bytes) -> bool:
+        if self.dead:
+            self.held = data
+            raise ConnectionResetError("gone")
+        return super().start(data)
+
+
+def dying(it: Setting, count: int) -> list[Dying]:
+    """Let the first connections die when something is pushed."""
+    dial, links = it.dialler._peer.dial, list[Dying]()
+
+    async def dial_to_die() -> MemoryLink:
+        links.append(Dying(await dial()))
+        return links[-1]
+
+    async def hello(line: Line) -> bytes:
+        links[line.connection.number].dead = True
+        return OKAY
+
+    it.dialler._peer.dial = dial_to_die  # type: ignore[method-assign]
+    it.peer.answer("HELLO", *[hello] * count)
+    return links
+
+
+async def test_what_a_dead_connection_did_not_take_is_sent_again_on_another_one() -> None:
+    async with setting(gates=1) as it:
+        dying(it, 1)
+        await it.start(*range(10))
+        await it.dialler.open(0)
+        assert it.kinds(range(10)) == {None}
+        assert it.store.frames == [list(range(10))]
+        assert it.dialler.began == 2
+
+
+async def test_nothing_is_sent_again_twice() -> None:
+    async with setting(gates=1) as it:
+        dying(it, 2)
+        await it.start(*range(10))
+        await it.dialler.open(0)
+        assert it.kinds(range(10)) == {ConnectionLostError}
+        assert not it.failure(3).maybe_executed
+        assert it.dialler.began == 2
+        assert it.store.frames == []
+        await it.start(10)
+        assert it.kinds([10]) == {None}
+
+
+async def test_each_job_is_sent_again_once_whoever_it_is_with() -> None:
+    async with setting(gates=3) as it:
+        dying(it, 2)
+        await it.start(*range(5))
+        await it.dialler.open(0)  # dies; now those five dial again
+        assert it.dialler.began == 2
+        await it.start(*range(5, 10))
+        await it.dialler.open(1)  # dies as well
+        assert it.kinds(range(5)) == {ConnectionLostError}
+        assert it.kinds(range(5, 10)) == {"under way"}
+        await it.dialler.open(2)
+        assert it.kinds(range(5, 10)) == {None}
+
+
+async def test_what_may_have_arrived_is_not_sent_again() -> None:
+    async with setting() as it:
+        it.peer.answer("PUSHB", None)
+        await it.start(1)
+        assert it.kinds([1]) == {ConnectionLostError}
+        assert it.failure(1).maybe_executed is True
+        assert it.dialler.began == 1
+
+
+# -- cancellation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_one_that_is_cancelled_while_it_dials_takes_only_its_own_job_along(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting(gates=1) as it:
+        await it.start(1, 2, 3)
+        await it.cancel(1, how=how)
+        assert it.store.frames == [[2, 3]]
+        assert it.kinds([1]) == {"cancelled"}
+        assert it.kinds([2, 3]) == {None}
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_one_that_is_cancelled_while_it_waits_takes_only_its_own_job_along(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2, 3)
+        await it.cancel(1, 3, how=how)
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], [2]]
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_leader_that_is_cancelled_while_it_reads_hands_the_reading_on(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting() as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(1, 2, 3, 4)
+        gates[0].open()
+        await gates[1].reached.wait()
+        await it.cancel(1, how=how)
+        await it.cancel(2, how=how)
+        assert it.kinds([1, 2]) == {"cancelled"}
+        gates[1].open()
+        await quiet()
+        assert it.kinds([3, 4]) == {None}
+        assert it.store.frames == [[0], [1, 2, 3, 4]]
+        assert it.dialler.began == 1
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_follower_that_is_cancelled_leaves_its_job_in_the_frame(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting() as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(1, 2, 3)
+        gates[0].open()
+        await gates[1].reached.wait()
+        await it.cancel(3, how=how)
+        gates[1].open()
+        await quiet()
+        assert it.kinds([1, 2]) == {None}
+        assert it.store.stored[3] == 1
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_when_everybody_in_a_frame_is_cancelled_its_connection_is_closed(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting() as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(1, 2, 3)
+        gates[0].open()
+        await gates[1].reached.wait()
+        await it.cancel(2, 1, 3, how=how)
+        assert it.links == 0
+        await it.start(4)
+        assert it.kinds([4]) == {None}
+        assert it.dialler.began == 2
+
+
+def stop_reading(it: Setting, number: int) -> Callable[[], None]:
+    """Let the peer read nothing more from a connection after its next command, until called."""
+    link = it.peer.connections[number].link
+    receive, goes_on = link.receive, anyio.Event()
+
+    async def later() -> bytes:
+        await goes_on.wait()
+        return await receive()
+
+    link.receive = later  # type: ignore[method-assign]
+    return goes_on.set
+
+
+async def stalled_leader(it: Setting, *others: int) -> Callable[[], None]:
+    """Let 1 lead a frame, with others, whose bytes do not leave until the return is called."""
+    gate = it.peer.hold("PUSHB", it.store)
+    await it.start(0)
+    go_on = stop_reading(it, 0)
+    await it.start(1, *others, size=200)
+    gate.open()
+    await quiet()
+    assert it.client._pushes._frames
+    return go_on
+
+
+async def test_a_cancelled_leader_is_held_while_the_bytes_of_others_leave() -> None:
+    async with setting(room=300, limits=ONE) as it:
+        go_on = await stalled_leader(it, 2, 3)
+        await it.cancel(1)
+        assert it.kinds([1]) == {"under way"}
+        go_on()
+        await quiet()
+        assert it.kinds([1]) <= {"cancelled", None}
+        assert it.kinds([2, 3]) == {None}
+        assert it.dialler.began == 1
+
+
+async def test_a_cancelled_leader_that_is_alone_leaves_at_once() -> None:
+    async with setting(room=100, limits=ONE) as it:
+        await stalled_leader(it)
+        await it.cancel(1)
+        assert it.kinds([1]) == {"cancelled"}
+        assert it.links == 0
+
+
+async def test_a_natively_cancelled_leader_leaves_at_once_and_the_others_jobs_go_again(
+    anyio_backend: tuple[str, Any],
+) -> None:
+    skip_native_on_trio("task", anyio_backend)
+    async with setting(room=300, limits=ONE) as it:
+        await stalled_leader(it, 2, 3)
+        await it.cancel(1, how="task")
+        assert it.kinds([1]) == {"cancelled"}
+        await quiet()
+        assert it.kinds([2, 3]) == {None}
+        assert it.store.frames == [[0], [2, 3]]
+        assert it.dialler.began == 2
+
+
+async def test_bytes_that_are_not_taken_fail_the_frame_in_time() -> None:
+    async with setting(room=300, limits=ONE) as it:
+        await stalled_leader(it, 2, 3)
+        await anyio.sleep(8)
+        assert it.kinds([1, 2, 3]) == {CommandTimeoutError}
+        assert not it.failure(2).maybe_executed
+        assert it.ended_at[2] == pytest.approx(7, abs=0.01)
+
+
+# -- the end --------------------------------------------------------------------------------------
+
+
+async def test_closing_refuses_new_pushes_and_waits_for_those_under_way() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1, 2)
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.client.aclose)
+            await quiet()
+            with pytest.raises(ClientStateError, match="the client is closed"):
+                await it.client.push(Job("order", [3]))
+            assert it.kinds([0, 1, 2]) == {"under way"}
+            gate.open()
+        assert it.kinds([0, 1, 2]) == {None}
+        assert it.links == 0
+
+
+async def test_closing_takes_no_longer_than_the_pushes_may() -> None:
+    async with setting(limits=ONE) as it:
+        it.peer.always("PUSHB", ignore)
+        await it.start(0)
+        await anyio.sleep(3)
+        await it.start(1)
+        await it.client.aclose()
+        assert it.now == pytest.approx(3 + 4 + 7, abs=0.1)
+        assert it.kinds([0, 1]) == {CommandTimeoutError}
+        assert it.links == 0
+
+
+async def test_closing_that_is_cancelled_ends_idle_connections_and_leaves_the_pushes_alone() -> (
+    None
+):
+    async with setting(limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        with anyio.move_on_after(1):
+            await it.client.aclose()
+        assert it.now == pytest.approx(1, abs=0.01)
+        gate.open()
+        await anyio.sleep(6)
+        assert it.kinds([0]) == {None}
+        assert it.kinds([1]) == {PoolTimeoutError}
+        assert it.links == 0
+
+
+# -- every step -----------------------------------------------------------------------------------
+
+
+async def fresh(it: Setting) -> None:
+    """Nothing is there yet."""
+
+
+async def warm(it: Setting) -> None:
+    """A connection lies idle."""
+    await it.client.push(Job("order", ["warm"]))
+
+
+async def refused(it: Setting) -> None:
+    """One job spoils its frame."""
+    await warm(it)
+    it.store.bad = {3}
+
+
+async def cut(it: Setting) -> None:
+    """The second frame's connection breaks."""
+    await warm(it)
+    it.peer.answer("PUSHB", it.store, None)
+
+
+async def dead(it: Setting) -> None:
+    """The first two connections break before they take anything."""
+    dying(it, 2)
+
+
+async def slow(it: Setting) -> None:
+    """The server answers late, and so a further connection is dialled."""
+    it.peer.answer("PUSHB", *[after(0.1, it.store)] * 3)
+
+
+SCENES: Final = [fresh, warm, refused, cut, dead, slow]
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("room", [150, 1 << 20])
+@pytest.mark.parametrize("scene", SCENES)
+async def test_whoever_is_cancelled_at_any_step_costs_nobody_anything(
+    scene: Callable[[Setting], Awaitable[None]],
+    room: int,
+    how: str,
+    anyio_backend: tuple[str, Any],
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    for victim in range(6):
+        turn = 0
+        while turn == 0 or await cancelled_in(scene, room, victim, turn, how):
+            turn += 1
+        assert turn > 1
+
+
+async def cancelled_in(
+    scene: Callable[[Setting], Awaitable[None]], room: int, victim: int, turn: int, how: str
+) -> bool:
+    """Play a scene, cancel one push at a step, and tell whether it came so far."""
+    reached = False
+
+    async def strike(it: Setting) -> None:
+        nonlocal reached
+        reached = await cancelled_at(pushed(it, victim), turn, how)
+
+    limits = Limits(max_connections=2)
+    async with setting(room=room, limits=limits) as it:
+        await scene(it)
+        async with anyio.create_task_group() as group:
+            for number in range(6):
+                if number == victim:
+                    group.start_soon(strike, it)
+                else:
+                    group.start_soon(pushed, it, number)
+                await anyio.lowlevel.checkpoint()
+        others = [number for number in range(6) if number != victim]
+        expected = {JobRejectedError, ConnectionLostError}
+        assert {it.outcomes[number] for number in others} <= {None} or (
+            it.kinds(others) - {None} <= expected and scene in (refused, cut, dead)
+        )
+        assert it.now < 1
+    return reached
+
+
+async def pushed(it: Setting, number: int) -> None:
+    await it._push(number, None, 60, None)
