@@ -22,6 +22,7 @@ _MOST_UNSENT: Final = 64 * 1024
 # as this many more.
 _TURN: Final = 64 * 1024
 _EFFORT: Final = 512
+_FETCH: Final = b"FETCH"
 # What the real server answers where a command fails by a mistake of its own.
 _INTERNAL_ERROR: Final = b"-ERR internal error\r\n"
 # And what a FETCH that waits is told when the server ends.
@@ -138,6 +139,9 @@ class Conversation:
     async def _answer_all(self, line: bytes | None) -> None:
         """Answer a line and those that are there behind it, in as few pieces as may be."""
         while line is not None:
+            if self._out and line.startswith(_FETCH):
+                # It may wait, and must not take a job for a client that cannot even be told this.
+                await self._flush()
             answer = self._answer(line)
             if isinstance(answer, Close):
                 self._out += answer.data
@@ -162,12 +166,12 @@ class Conversation:
 
     async def _wait(self, waiting: Waiting) -> bytes:
         """Wait for a FETCH's job, even when the client has gone: so does the real server."""
-        await self._flush()
-        if waiting.reply is None:
-            answered = anyio.Event()
-            waiting.on_reply = lambda _reply: answered.set()
+        answered = anyio.Event()
+        waiting.on_reply = lambda _reply: answered.set()
+        try:
             with anyio.move_on_after(self._fetch_wait):
                 await answered.wait()
+        finally:
             waiting.expire()
         return waiting.reply or NOTHING
 

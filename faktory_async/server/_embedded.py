@@ -271,7 +271,10 @@ class EmbeddedServer:
         while True:
             due = self._broker.next_tick() - time.time_ns()
             await anyio.sleep(max(due, 0) / _NANOSECONDS)
-            for connection in self._broker.run_due():
-                conversation = self._conversations.get(connection)
-                if conversation is not None:
-                    conversation.hang_up()
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        for connection in self._broker.run_due():
+            conversation = self._conversations.get(connection)
+            if conversation is not None:
+                conversation.hang_up()

@@ -266,8 +266,28 @@ async def test_a_client_that_does_not_read_cannot_fill_the_memory(line: bytes) -
         assert not conversation._out
 
 
+@in_virtual_time
+async def test_a_fetch_behind_answers_that_nobody_reads_takes_no_job() -> None:
+    async with (
+        EmbeddedServer() as server,
+        connected(server, by_memory) as stalled,
+        connected(server, by_memory) as producer,
+    ):
+        # Some 40 kB of answers fit into the way back, and as many again do not.
+        await stalled.send(b"INFO\r\n" * 60)
+        with anyio.move_on_after(1):
+            await producer.rest()
+        await stalled.send(b"INFO\r\n" * 60 + b"FETCH default\r\n")
+        with anyio.move_on_after(10):
+            await producer.rest()
+        assert await producer.ask(b"PUSH " + JOB) == OK
+        assert len(server.queues["default"]) == 1
+        stalled.link.abort()
+        assert b"a-job-001" in await producer.ask(b"FETCH default")
+
+
 @on_every_loop
-async def test_nor_can_it_by_a_socket() -> None:
+async def test_nor_can_one_that_has_a_socket() -> None:
     chunk = b"INFO\r\n" * 10_000
     async with EmbeddedServer() as server, connected(server) as wire:
         with wire.raw() as sock:
