@@ -1,0 +1,180 @@
+"""Sending without waiting: what a link takes at once, and what is known of the rest."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from faktory_async.errors import CommandTimeoutError, ConnectionLostError
+from faktory_async.net import AsyncioLink, Connection, MemoryLink, memory_links
+from tests.net._faktory import HI, Echo, Recorder, Server, conversation, echoed, opened
+from tests.net._loops import in_virtual_time, on_asyncio_loops, on_virtual_asyncio
+from tests.net._peers import Peer, pair, when
+
+MUCH = Echo("x" * (1 << 20))
+
+
+@asynccontextmanager
+async def small_talk() -> AsyncGenerator[tuple[Connection, Peer]]:
+    """Open a connection over a socket that holds little."""
+    with pair(small=True) as (sock, peer):
+        _, link = await asyncio.get_running_loop().create_connection(AsyncioLink, sock=sock.dup())
+        sock.close()
+        greeting = asyncio.create_task(greet(peer))
+        connection = await Connection.open(link)
+        await greeting
+        try:
+            yield connection, peer
+        finally:
+            connection.abort()
+            await connection.aclose()
+
+
+async def greet(peer: Peer) -> None:
+    peer.send(HI)
+    assert (await peer.read_line()).startswith(b"HELLO")
+    peer.send(b"+OK\r\n")
+
+
+# -- where the link sees to the rest ------------------------------------------------------------
+
+
+@on_asyncio_loops
+async def test_what_fits_is_sent_at_once() -> None:
+    async with small_talk() as (connection, peer):
+        ticket = connection.post([Echo("a")])
+        assert not connection.unposted
+        assert not connection.idle
+        assert await peer.read_line() == b"ECHO a\r\n"
+        peer.send(echoed("a"))
+        await connection.receive(ticket)
+        assert Echo("a").decode(ticket.replies[0]) == "a"
+        assert connection.idle
+
+
+@on_asyncio_loops
+async def test_what_does_not_fit_is_on_its_way_all_the_same() -> None:
+    async with small_talk() as (connection, peer):
+        ticket = connection.post([MUCH])
+        assert not connection.unposted, "nobody has to wait for it"
+        assert connection.failure(ticket).maybe_executed is False
+        line = await peer.read_line()
+        assert line == MUCH.encode()
+        await when(lambda: connection.failure(ticket).maybe_executed)
+
+
+@on_asyncio_loops
+async def test_what_did_not_leave_before_an_abort_never_does() -> None:
+    async with small_talk() as (connection, peer):
+        ticket = connection.post([MUCH])
+        connection.abort()
+        with pytest.raises(ConnectionLostError) as caught:
+            await connection.receive(ticket)
+        assert caught.value.maybe_executed is False
+        peer.take()
+        assert b"\n" not in await peer.read_to_end()
+
+
+@on_asyncio_loops
+async def test_posting_to_a_peer_that_is_gone_proves_that_nothing_left() -> None:
+    async with small_talk() as (connection, peer):
+        peer.reset()
+        with pytest.raises(ConnectionLostError) as caught:
+            connection.post([Echo("a")])
+        assert caught.value.maybe_executed is False
+        assert connection.closed
+
+
+# -- where somebody has to hand it over ---------------------------------------------------------
+
+
+@in_virtual_time
+async def test_what_the_link_cannot_take_is_handed_over_by_the_caller() -> None:
+    async with conversation() as (connection, server):
+        ticket = connection.post([Echo("a")])
+        assert connection.unposted
+        await connection.hand_over(ticket, shield=False)
+        assert not connection.unposted
+        await server.echo()
+        await connection.receive(ticket)
+
+
+@in_virtual_time
+async def test_handing_over_is_bounded_by_the_tickets_time() -> None:
+    async with conversation(room=100) as (connection, _):
+        ticket = connection.post([Echo("x" * 1_000)], timeout=3)
+        began = anyio.current_time()
+        with pytest.raises(CommandTimeoutError) as caught:
+            await connection.hand_over(ticket, shield=True)
+        assert caught.value.maybe_executed is False
+        assert anyio.current_time() - began == pytest.approx(3)
+        assert connection.closed
+
+
+@pytest.mark.parametrize("shield", [True, False])
+@in_virtual_time
+async def test_a_cancelled_scope_waits_for_the_bytes_only_behind_a_shield(*, shield: bool) -> None:
+    async with conversation(room=100) as (connection, server):
+        ticket = connection.post([Echo("x" * 1_000)])
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(after, 2, server.line)
+            with anyio.move_on_after(1):
+                await connection.hand_over(ticket, shield=shield)
+            assert anyio.current_time() - began == pytest.approx(2 if shield else 1)
+            assert connection.closed is not shield
+            assert connection.failure(ticket).maybe_executed is shield
+            group.cancel_scope.cancel()
+
+
+async def after(seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+    await anyio.sleep(seconds)
+    await act()
+
+
+@on_virtual_asyncio
+async def test_a_native_cancellation_does_not_wait_in_spite_of_the_shield() -> None:
+    async with conversation(room=100) as (connection, _):
+        ticket = connection.post([Echo("x" * 1_000)])
+        task = asyncio.create_task(connection.hand_over(ticket, shield=True))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert connection.closed
+        with pytest.raises(ConnectionLostError, match="given up while sending") as caught:
+            await connection.receive(ticket)
+        assert caught.value.maybe_executed is False
+
+
+@in_virtual_time
+async def test_handing_over_to_a_link_that_breaks_is_a_lost_connection() -> None:
+    ours, theirs = memory_links()
+    server = Server(theirs)
+    connection = await opened(ours, server)
+    ticket = connection.post([Echo("a")])
+    theirs.abort()
+    with pytest.raises(ConnectionLostError) as caught:
+        await connection.hand_over(ticket, shield=False)
+    assert caught.value.maybe_executed is False
+
+
+@in_virtual_time
+async def test_nothing_is_posted_on_a_connection_that_is_over() -> None:
+    async with conversation() as (connection, _):
+        connection.abort()
+        with pytest.raises(ConnectionLostError) as caught:
+            connection.post([Echo("a")])
+        assert caught.value.maybe_executed is False
+        assert not connection.unposted
+
+
+@in_virtual_time
+async def test_a_link_without_a_way_to_start_says_so() -> None:
+    link, _ = memory_links()
+    assert Recorder(link).start(b"a") is False
+    assert link.start(b"a") is False
+    assert isinstance(link, MemoryLink)
+    assert link.unsent() == 0
