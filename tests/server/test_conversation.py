@@ -244,6 +244,20 @@ async def test_a_line_without_an_end_does_not_grow_over_the_limit(dial: Dial) ->
         assert await wire.end() == b""
 
 
+@on_every_loop
+@pytest.mark.parametrize("verb", [b"PUSH %b", b"PUSHB [%b]"])
+async def test_a_document_over_the_limit_of_depth_is_refused(verb: bytes) -> None:
+    def job(depth: int) -> bytes:
+        args = b"[" * depth + b"]" * depth
+        return b'{"jid":"a-job-001","jobtype":"a","args":%b}' % args
+
+    async with EmbeddedServer(max_depth=8) as server, connected(server) as wire:
+        assert (await wire.ask(verb % job(6)))[:1] in {b"+", b"$"}
+        refusal = await wire.ask(verb % job(9))
+        assert refusal == b"-ERR invalid JSON: invalid character '[' exceeded max depth\r\n"
+        assert len(server.queues["default"]) == 1
+
+
 # -- bounds -----------------------------------------------------------------------------------
 
 
