@@ -1,5 +1,6 @@
 """The embedded Faktory: broker and answers behind TCP, or in process without a socket."""
 
+import logging
 import random
 import time
 from functools import partial
@@ -16,7 +17,7 @@ from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
 from faktory_async.server._gotree import MAX_DEPTH
-from faktory_async.server._host import Host, make_host
+from faktory_async.server._host import Host, open_host
 from faktory_async.server._listener import Listener, listen
 from faktory_async.server._snapshots import (
     CountersSnapshot,
@@ -29,6 +30,8 @@ from faktory_async.server._waiting import FETCH_SECONDS
 
 # Python takes seconds over megabytes of odd JSON, and everybody else waits meanwhile.
 MAX_LINE: Final = 64 * 1024 * 1024
+_log: Final = logging.getLogger("faktory_async.server")
+
 _NANOSECONDS: Final = 1_000_000_000
 _NEW, _OPEN, _CLOSED = "not open", "open", "closed"
 
@@ -109,9 +112,8 @@ class EmbeddedServer:
         if self._phase != _NEW:
             raise ClientStateError(f"the server is {self._phase} already")
         self._phase = _OPEN
-        self._tasks = tasks = make_host()
         try:
-            await tasks.open()
+            self._tasks = tasks = await open_host()
             self._listener = await listen(self.host, self._port, partial(self._serve, tasks), tasks)
             self._port = self._listener.port
             tasks.start_soon(self._keep_time)
@@ -274,7 +276,12 @@ class EmbeddedServer:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        for connection in self._broker.run_due():
+        try:
+            closing = self._broker.run_due()
+        except Exception:  # noqa: BLE001 - whatever it is, the server goes on
+            _log.exception("the embedded server failed at its scheduler's work")
+            return
+        for connection in closing:
             conversation = self._conversations.get(connection)
             if conversation is not None:
                 conversation.hang_up()

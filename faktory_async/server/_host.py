@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from faktory_async.net import on_asyncio
 
@@ -22,10 +21,6 @@ Run = Callable[[], Coroutine[Any, Any, None]]
 
 class Host(ABC):
     """Runs tasks until it is closed."""
-
-    @abstractmethod
-    async def open(self) -> None:
-        """Be ready for tasks. Cancelled, nothing is left behind."""
 
     @abstractmethod
     def start_soon(self, run: Run) -> None:
@@ -42,83 +37,77 @@ class Host(ABC):
         """
 
 
-def make_host() -> Host:
-    """Return a host for the event loop that runs."""
-    return _AsyncioHost() if on_asyncio() else _TrioHost()
+async def open_host() -> Host:
+    """Return a host for the event loop that runs. Cancelled, nothing is left behind."""
+    return await _AsyncioHost.open() if on_asyncio() else await _TrioHost.open()
 
 
 class _AsyncioHost(Host):
-    def __init__(self) -> None:
-        self._group: asyncio.TaskGroup | None = None
-        self._keeper: asyncio.Task[None] | None = None
+    def __init__(self, keeper: asyncio.Task[None], group: asyncio.TaskGroup) -> None:
+        self._keeper = keeper
+        self._group = group
 
-    async def open(self) -> None:
-        ready = asyncio.Event()
-        self._keeper = asyncio.create_task(self._keep(ready), name="faktory embedded server")
+    @classmethod
+    async def open(cls) -> Host:
+        opened: asyncio.Future[asyncio.TaskGroup] = asyncio.get_running_loop().create_future()
+        keeper = asyncio.create_task(cls._keep(opened), name="faktory embedded server")
         try:
-            await ready.wait()
+            # By a shield, or the keeper might find its future cancelled.
+            return cls(keeper, await asyncio.shield(opened))
         except BaseException:
-            self._keeper.cancel()
+            keeper.cancel()
             raise
 
     def start_soon(self, run: Run) -> None:
-        if self._group is not None:
-            self._group.create_task(run())
+        self._group.create_task(run())
 
     async def close(self) -> None:
-        self._group = None
-        if self._keeper is None:
-            return
         self._keeper.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([self._keeper])
         if not self._keeper.cancelled():
             self._keeper.result()
 
-    async def _keep(self, ready: asyncio.Event) -> None:
+    @staticmethod
+    async def _keep(opened: asyncio.Future[asyncio.TaskGroup]) -> None:
         async with asyncio.TaskGroup() as group:
-            self._group = group
-            ready.set()
+            opened.set_result(group)
             await asyncio.get_running_loop().create_future()
 
 
 class _TrioHost(Host):
     def __init__(self) -> None:
-        self._group: TaskGroup | None = None
-        self._over: anyio.Event | None = None
+        self._group = anyio.create_task_group()
+        self._over = anyio.Event()
         self._error: Exception | None = None
 
-    async def open(self) -> None:
+    @classmethod
+    async def open(cls) -> Host:
         # Nothing but the event loop itself can hold a task that outlives who started it.
         from trio.lowlevel import spawn_system_task  # noqa: PLC0415 - exists where trio runs
 
-        ready = anyio.Event()
-        self._over = anyio.Event()
-        spawn_system_task(self._keep, ready, self._over, name="faktory embedded server")
+        host, ready = cls(), anyio.Event()
+        spawn_system_task(host._keep, ready, name="faktory embedded server")
         with anyio.CancelScope(shield=True):
             await ready.wait()
+        return host
 
     def start_soon(self, run: Run) -> None:
-        if self._group is not None:
-            self._group.start_soon(run)
+        self._group.start_soon(run)
 
     async def close(self) -> None:
-        group, self._group = self._group, None
-        if group is not None:
-            group.cancel_scope.cancel()
-        if self._over is not None:
-            with anyio.CancelScope(shield=True):
-                await self._over.wait()
+        self._group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._over.wait()
         if self._error is not None:
             raise self._error
 
-    async def _keep(self, ready: anyio.Event, over: anyio.Event) -> None:
+    async def _keep(self, ready: anyio.Event) -> None:
         try:
-            async with anyio.create_task_group() as group:
-                self._group = group
+            async with self._group:
                 ready.set()
                 await anyio.sleep_forever()
         except Exception as error:  # noqa: BLE001 - whoever closes the host raises it
             self._error = error
         finally:
-            over.set()
+            self._over.set()

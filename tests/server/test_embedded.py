@@ -16,7 +16,8 @@ import pytest_asyncio
 from faktory_async import Client, Job
 from faktory_async.errors import AuthenticationError, ClientStateError, ConnectError
 from faktory_async.net import NETWORK_ERRORS, AsyncioLink, StreamLink
-from faktory_async.server import EmbeddedServer, _embedded
+from faktory_async.server import EmbeddedServer, _embedded, _listener
+from faktory_async.server._conversation import Conversation
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop
 from tests.server._wire import (
     GREETING,
@@ -283,7 +284,7 @@ async def test_closing_that_is_cancelled_ends_the_server_all_the_same() -> None:
 
 
 @pytest.mark.asyncio
-async def test_so_does_one_that_is_cancelled_by_asyncio() -> None:
+async def test_so_does_a_closing_that_is_cancelled_by_asyncio() -> None:
     server = EmbeddedServer(grace=60)
     await server.open()
     async with connected(server) as wire:
@@ -296,13 +297,31 @@ async def test_so_does_one_that_is_cancelled_by_asyncio() -> None:
 
 
 @on_every_loop
-async def test_opening_that_is_cancelled_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("turns", range(6))
+async def test_opening_that_is_cancelled_leaves_nothing_behind(turns: int) -> None:
     server = EmbeddedServer()
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await server.open()
-    assert scope.cancelled_caught
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.open)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    await server.aclose()
     assert repr(server) == "<EmbeddedServer closed>"
+    assert not [task.name for task in anyio.get_running_tasks() if "embedded" in str(task.name)]
+    gc.collect()  # a socket left open would warn, and so fail this test
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("turns", range(6))
+async def test_so_does_one_cancelled_by_asyncio(turns: int) -> None:
+    server = EmbeddedServer()
+    opening = asyncio.create_task(server.open())
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    opening.cancel()
+    await asyncio.wait([opening])
+    await server.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     gc.collect()  # a socket left open would warn, and so fail this test
 
 
@@ -529,3 +548,95 @@ async def test_hundreds_may_wait_and_each_gets_a_job_of_its_own() -> None:
             await client.push_bulk(Job("a", [number], queue="q") for number in range(count))
         args = [json.loads((await wire.reply()).split(b"\r\n")[1])["args"][0] for wire in wires]
         assert sorted(args) == list(range(count))
+
+
+# -- what it knows, and mistakes ----------------------------------------------------------------
+
+
+@on_every_loop
+async def test_shows_what_it_knows() -> None:
+    hello = b'HELLO {"wid":"w1","hostname":"h","pid":3,"labels":["a"]}\r\n'
+    async with EmbeddedServer() as server, connected(server, hello=hello) as wire:
+        jobs = (
+            b'{"jid":"a-dead-01","jobtype":"a","args":[],"queue":"q","retry":-1},'
+            b'{"jid":"a-retry-1","jobtype":"a","args":[],"queue":"q"},'
+            b'{"jid":"a-work-01","jobtype":"a","args":[],"queue":"q"},'
+            b'{"jid":"a-queued1","jobtype":"a","args":[],"queue":"q"},'
+            b'{"jid":"a-later-1","jobtype":"a","args":[],"at":"2099-01-01T00:00:00Z"}'
+        )
+        lines = [
+            b"PUSHB [%b]" % jobs,
+            *[b"FETCH q"] * 3,
+            b'FAIL {"jid":"a-dead-01"}',
+            b'FAIL {"jid":"a-retry-1"}',
+            b"QUEUE PAUSE q",
+        ]
+        for line in lines:
+            assert not (await wire.ask(line)).startswith(b"-")
+        assert [job.jid for job in server.queues["q"].jobs] == ["a-queued1"]
+        assert server.queues["q"].paused
+        assert [entry.job.jid for entry in server.scheduled] == ["a-later-1"]
+        assert [entry.job.jid for entry in server.retries] == ["a-retry-1"]
+        assert [entry.job.jid for entry in server.dead] == ["a-dead-01"]
+        assert [(entry.job.jid, entry.wid) for entry in server.working] == [("a-work-01", "w1")]
+        assert server.workers["w1"].hostname == "h"
+        assert server.counters.failures == server.counters.processed == 2
+
+
+@on_every_loop
+async def test_a_mistake_in_the_scheduler_does_not_end_the_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async with EmbeddedServer() as server:
+        monkeypatch.setattr(server._broker, "run_due", fail)
+        monkeypatch.setattr(server._broker, "next_tick", lambda: 0)
+        await until(lambda: len(caplog.records) > 1)
+        async with connected(server) as wire:
+            assert await wire.ask(b"NOPE") == NOPE
+    assert "failed at its scheduler's work" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@on_every_loop
+async def test_a_mistake_that_nothing_caught_is_raised_when_the_server_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: Conversation) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Conversation, "run", fail)
+    server = EmbeddedServer()
+    await server.open()
+    link = await server.dial()
+    await until(lambda: not server._conversations)
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await server.aclose()
+    link.abort()
+
+
+# -- platforms ------------------------------------------------------------------------------------
+
+
+@on_every_loop
+async def test_needs_no_more_of_keep_alive_than_the_platform_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(socket, "TCP_KEEPCNT")
+    async with EmbeddedServer() as server, connected(server) as wire:
+        assert await wire.ask(b"NOPE") == NOPE
+
+
+@on_asyncio_loops
+async def test_a_socket_that_cannot_be_listened_on_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(sock: socket.socket) -> None:
+        raise PermissionError("not this one")
+
+    monkeypatch.setattr(_listener, "_keep_alive", fail)
+    with pytest.raises(PermissionError):
+        await EmbeddedServer().open()
+    gc.collect()  # a socket left open would warn, and so fail this test
