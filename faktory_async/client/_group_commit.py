@@ -30,7 +30,7 @@ from faktory_async.errors import (
     ProtocolError,
     TooManyConnectionsError,
 )
-from faktory_async.net import Connection, Pool, Right
+from faktory_async.net import Connection, Native, Pool, Right
 
 # A further connection costs more than it brings until about so much waits for it.
 _WORTH_JOBS: Final = 64
@@ -54,6 +54,7 @@ class GroupCommit:
     def __init__(self, pool: Pool, patience: float) -> None:
         self._pool = pool
         self._patience = patience
+        self._at_home: Native | None = None
         self._line = Line()
         self._leading = 0  # waiters that hold a slot
         self._dialling = 0  # those of them who hold the right to dial
@@ -87,7 +88,7 @@ class GroupCommit:
         """
         self._number += 1
         self._callers += 1
-        deadline = anyio.current_time() + seconds
+        deadline = self._native.now() + seconds
         waiter = Waiter(jid, data, self._number, seconds, deadline, strict=strictly)
         self._line.append(waiter)
         try:
@@ -103,6 +104,12 @@ class GroupCommit:
             waiter.error = _out_of_time(waiter)
         if waiter.error is not None:
             raise waiter.error
+
+    @property
+    def _native(self) -> Native:
+        if self._at_home is None:  # before the first push there is perhaps no event loop yet
+            self._at_home = Native()
+        return self._at_home
 
     async def settled(self) -> None:
         """Return when nobody waits for an outcome any more."""
@@ -127,12 +134,13 @@ class GroupCommit:
 
     async def _wait(self, waiter: Waiter) -> None:
         """Wait for an outcome or a baton, and keep the time where that is its turn."""
+        native = self._native
         alarm = self._alarm(waiter)
         if alarm == math.inf:
-            await waiter.woken()
+            await waiter.woken(native.event)
             return
         with anyio.CancelScope(deadline=alarm):
-            await waiter.woken()
+            await waiter.woken(native.event)
             return
         self._look_at_the_clock(waiter)
 
@@ -142,11 +150,11 @@ class GroupCommit:
             return waiter.deadline
         alarm = waiter.deadline if waiter is self._line.timekeeper else math.inf
         if self._frames and waiter is self._line.first:
-            alarm = min(alarm, anyio.current_time() + self._slow)
+            alarm = min(alarm, self._native.now() + self._slow)
         return alarm
 
     def _look_at_the_clock(self, waiter: Waiter) -> None:
-        now = anyio.current_time()
+        now = self._native.now()
         if waiter.group is not None and waiter.is_free and waiter.deadline <= now:
             self._line.remove(waiter)
             waiter.settle(_out_of_time(waiter))
@@ -169,7 +177,7 @@ class GroupCommit:
 
     def _dial_failed(self, waiter: Waiter, error: FaktoryError, last: int) -> None:
         if self._live_beside(waiter):
-            self._no_further_until = anyio.current_time() + _NO_FURTHER
+            self._no_further_until = self._native.now() + _NO_FURTHER
         else:
             for each in self._line.came_before(last):
                 each.settle(copy.copy(error))
@@ -195,7 +203,7 @@ class GroupCommit:
         frame = Frame(self._line.take(waiter), connection)
         for each in frame.waiters:
             each.frame = frame
-        frame.sent_at = anyio.current_time()
+        frame.sent_at = self._native.now()
         waiter.slot = None
         self._leading -= 1
         waiter.duty = frame
@@ -219,7 +227,7 @@ class GroupCommit:
         if ticket is None:
             raise AssertionError("a frame without a ticket has no reply")
         if frame.early is not None:
-            with anyio.move_on_after(frame.early - anyio.current_time()):
+            with anyio.move_on_after(frame.early - self._native.now()):
                 await frame.connection.receive(ticket)
             if not ticket.done:
                 self._too_late_for_some(frame)
@@ -247,7 +255,7 @@ class GroupCommit:
                 waiter.settle(_out_of_time(waiter))
 
     def _answered(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
-        self._round_trip = anyio.current_time() - frame.sent_at
+        self._round_trip = self._native.now() - frame.sent_at
         if errors:
             self._answered_in_part(frame, errors)
         else:
@@ -287,7 +295,7 @@ class GroupCommit:
             waiter.settle(copy.copy(error))
 
     def _try_apart(self, waiters: list[Waiter]) -> None:
-        now = anyio.current_time()
+        now = self._native.now()
         for waiter in waiters:
             if not waiter.strict:
                 waiter.deadline = now + waiter.seconds
@@ -297,7 +305,7 @@ class GroupCommit:
         """The server has its limit of connections: wait for another one, where there is one."""
         self._frames.discard(frame)
         if self._live_beside(None):
-            self._no_further_until = anyio.current_time() + _NO_FURTHER
+            self._no_further_until = self._native.now() + _NO_FURTHER
             self._line.put_back(waiters)
         else:
             self._settle(waiters, error)
@@ -351,7 +359,7 @@ class GroupCommit:
         if not (slow or self._at_work):  # whether the server is there, one finds out for all
             return not self._dialling
         return (slow or self._is_much(self._leading)) and (
-            anyio.current_time() >= self._no_further_until
+            self._native.now() >= self._no_further_until
         )
 
     @property
@@ -361,7 +369,7 @@ class GroupCommit:
 
     def _is_stalled(self) -> bool:
         oldest = min((frame.sent_at for frame in self._frames), default=math.inf)
-        return anyio.current_time() - oldest >= self._slow
+        return self._native.now() - oldest >= self._slow
 
     def _is_much(self, leaders: int) -> bool:
         """Whether enough waits for one more, when each of those leaders has taken its share."""

@@ -32,7 +32,7 @@ class Line:
         return bool(self._pending or self._groups)
 
     def __len__(self) -> int:
-        return len(self._pending) + sum(map(len, self._groups))
+        return len(self._pending) + (sum(map(len, self._groups)) if self._groups else 0)
 
     def __contains__(self, waiter: Waiter) -> bool:
         return waiter in self._pending or waiter.group is not None
@@ -143,12 +143,12 @@ class Line:
     @property
     def first(self) -> Waiter | None:
         """The first one without a baton, groups aside. It sees to it that a stall is noticed."""
-        return next((waiter for waiter in self._pending if waiter.is_free), None)
+        return _first_free(self._pending)
 
     @property
     def timekeeper(self) -> Waiter | None:
         """The first one without a baton of those that share one clock: its own time ends first."""
-        return next((waiter for waiter in self._lenient if waiter.is_free), None)
+        return _first_free(self._lenient)
 
     def wake_first(self) -> None:
         """Let those in front see that they are."""
@@ -175,3 +175,10 @@ class Line:
         for waiter in chosen:
             self.remove(waiter)
         return chosen
+
+
+def _first_free(waiters: Iterable[Waiter]) -> Waiter | None:
+    for waiter in waiters:  # a loop, since almost always it is the first one
+        if waiter.slot is None and waiter.duty is None:
+            return waiter
+    return None

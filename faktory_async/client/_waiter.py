@@ -1,9 +1,11 @@
 """One push on its way, and the frame that carries it."""
 
+from collections.abc import Callable
+
 import anyio
 
 from faktory_async.errors import FaktoryError
-from faktory_async.net import Connection, Right
+from faktory_async.net import Connection, Event, Right
 from faktory_async.protocol import PushBulk, Ticket
 
 
@@ -67,7 +69,7 @@ class Waiter:
         self.resent = False
         self.gone = False
         self.dialling: anyio.CancelScope | None = None
-        self._event: anyio.Event | None = None
+        self._event: Event | None = None
 
     @property
     def is_free(self) -> bool:
@@ -104,11 +106,11 @@ class Waiter:
         if self._event is not None:
             self._event.set()
 
-    async def woken(self) -> None:
+    async def woken(self, make_event: Callable[[], Event]) -> None:
         """Return when it is to look around."""
-        self._event = anyio.Event()
+        event = self._event = make_event()
         try:
-            await self._event.wait()
+            await event.wait()
         finally:
             self._event = None
 

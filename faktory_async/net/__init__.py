@@ -7,6 +7,7 @@ from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
+from faktory_async.net._native import Event, Native
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool, Right
 from faktory_async.net._stream_link import StreamLink
@@ -21,9 +22,11 @@ __all__ = [
     "Connection",
     "Connector",
     "Dial",
+    "Event",
     "Limits",
     "Link",
     "MemoryLink",
+    "Native",
     "Pool",
     "Right",
     "StreamLink",

@@ -1,0 +1,62 @@
+"""Clock and events for what happens with every job: anyio's own cost more than the work.
+
+On asyncio anyio asks, with each call, which library it is called from.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio
+
+from faktory_async.net._dial import on_asyncio
+
+
+class Event(Protocol):
+    """Wakes one task, once."""
+
+    def set(self) -> None:
+        """Wake whoever waits, or will."""
+        ...
+
+    async def wait(self) -> None:
+        """Return once it is set."""
+        ...
+
+
+class Native:
+    """The running event loop's clock and events.
+
+    Attributes:
+        now: anyio's clock.
+        event: Makes an event; for one task that waits.
+    """
+
+    __slots__ = ("event", "now")
+
+    def __init__(self) -> None:
+        self.now: Callable[[], float] = anyio.current_time
+        self.event: Callable[[], Event] = _anyio_event
+        if on_asyncio():
+            self.now = asyncio.get_running_loop().time
+            self.event = _FutureEvent
+
+
+class _FutureEvent:
+    """An event for one task on asyncio."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        await self._future
+
+
+def _anyio_event() -> Event:
+    return anyio.Event()

@@ -1,0 +1,71 @@
+"""What stands in for anyio's clock and events is as good as they are, on every loop."""
+
+import asyncio
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from faktory_async.net import Native
+from tests.net._cancel import cancelled_at
+from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop
+
+
+@on_every_loop
+async def test_the_clock_is_anyios() -> None:
+    native = Native()
+    before = anyio.current_time()
+    now = native.now()
+    assert before <= now <= anyio.current_time()
+
+
+@on_asyncio_loops
+async def test_on_asyncio_both_are_its_own() -> None:
+    native = Native()
+    assert native.now == asyncio.get_running_loop().time
+    assert not isinstance(native.event(), anyio.Event)
+
+
+@in_virtual_time
+async def test_an_event_wakes_whoever_waits() -> None:
+    event = Native().event()
+    woken: list[float] = []
+
+    async def sleeper() -> None:
+        await event.wait()
+        woken.append(anyio.current_time())
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleeper)
+        await anyio.sleep(1)
+        assert woken == []
+        event.set()
+        event.set()
+    assert woken == [pytest.approx(began + 1)]
+
+
+@in_virtual_time
+async def test_an_event_that_is_set_before_makes_nobody_wait() -> None:
+    event = Native().event()
+    event.set()
+    await event.wait()
+
+
+@in_virtual_time
+async def test_a_wait_ends_with_its_scope_and_the_event_may_be_set_after_that() -> None:
+    event = Native().event()
+    began = anyio.current_time()
+    with anyio.move_on_after(2) as scope:
+        await event.wait()
+    assert scope.cancelled_caught
+    assert anyio.current_time() - began == pytest.approx(2)
+    event.set()
+    await checkpoint()
+
+
+@on_asyncio_loops
+async def test_a_wait_can_be_cancelled_natively() -> None:
+    event = Native().event()
+    assert await cancelled_at(event.wait(), 1, "task")
+    event.set()
