@@ -173,7 +173,13 @@ class Connection:
             raise _too_late()
         raise self._failure(ticket)
 
-    def post(self, commands: Sequence[Command[Any]], *, timeout: float | None = None) -> Ticket:
+    def post(
+        self,
+        commands: Sequence[Command[Any]],
+        *,
+        timeout: float | None = None,
+        renewed: bool = False,
+    ) -> Ticket:
         """Send commands without waiting, as far as the link can, and return their ticket.
 
         Where it cannot, `unposted` is True until `hand_over` has done it. With the ticket in hand
@@ -183,12 +189,14 @@ class Connection:
         Args:
             commands: What to send, in order.
             timeout: Seconds from now for writing and for the last reply.
+            renewed: Whether every piece of a reply renews that time.
 
         Raises:
             ConnectionLostError: the connection is over; see its `maybe_executed`.
         """
         patience = self._timeout if timeout is None else timeout
         data, ticket = self._issue(commands, patience, anyio.current_time() + patience)
+        ticket.patience = patience if renewed else None
         try:
             if not self._link.start(data):
                 self._posted = data

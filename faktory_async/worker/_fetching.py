@@ -67,14 +67,7 @@ class Fetcher:
             await self._line.hang_up()
 
     async def _round(self, start: Callable[[Run], None]) -> None:
-        connection: Connection | None = None
-        with self._phases.before(Phase.QUIET):
-            await self._slots.acquire()
-            try:
-                connection = await self._line.connection()
-            finally:
-                if connection is None:
-                    self._slots.release()
+        connection = self._at_hand() or await self._get_ready()
         if connection is None:
             return
         run: Run | None = None
@@ -87,11 +80,35 @@ class Fetcher:
         if run is not None:
             start(run)
 
+    def _at_hand(self) -> Connection | None:
+        """Take a slot if there is nothing to wait for: by far the most frequent case."""
+        connection = self._line.at_hand
+        if connection is not None:
+            try:
+                self._slots.acquire_nowait()
+            except anyio.WouldBlock:
+                return None
+        return connection
+
+    async def _get_ready(self) -> Connection | None:
+        """Take a slot as soon as there are one and a connection; None once the worker is quiet."""
+        connection: Connection | None = None
+        with self._phases.before(Phase.QUIET):
+            await self._slots.acquire()
+            try:
+                connection = await self._line.connection()
+            finally:
+                if connection is None:
+                    self._slots.release()
+        return connection
+
     async def _fetch(self, connection: Connection) -> Run | None:
         sent_at = anyio.current_time()
         self.fetching = True
         try:
-            ticket = await connection.send([self._command], timeout=_PATIENCE, renewed=True)
+            ticket = connection.post([self._command], timeout=_PATIENCE, renewed=True)
+            if connection.unposted:
+                await connection.hand_over(ticket, shield=True)
             await connection.receive(ticket)
             data = self._command.decode(ticket.replies[0])
         except ServerError as error:

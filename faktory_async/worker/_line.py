@@ -59,6 +59,12 @@ class Line:
         self._backoff = Backoff()
         self._hurried = anyio.Event()
 
+    @property
+    def at_hand(self) -> Connection | None:
+        """The connection, if it is good for a command right now."""
+        connection = self._connection
+        return connection if connection is not None and connection.usable else None
+
     async def connection(self) -> Connection:
         """Return the connection, a new one where the last one is no good, however long it takes.
 
@@ -69,8 +75,8 @@ class Line:
         Cancelled, nothing is left behind.
         """
         while True:
-            if self._connection is not None and self._connection.usable:
-                return self._connection
+            if (connection := self.at_hand) is not None:
+                return connection
             await self.hang_up()
             try:
                 self._connection = await self._connector()
