@@ -75,7 +75,7 @@ class _AsyncioListener(Listener):
     ) -> "_AsyncioListener":
         sock = socket.create_server((address, port), family=family, backlog=_BACKLOG)
         try:
-            _keep_alive(sock)
+            _prepare(sock)
             server = await asyncio.get_running_loop().create_server(
                 partial(AsyncioLink, serve), sock=sock, backlog=_BACKLOG
             )
@@ -116,7 +116,7 @@ class _AnyioListener(Listener):
         listeners = await anyio.create_tcp_listener(
             local_host=address, local_port=port, backlog=_BACKLOG
         )
-        _keep_alive(listeners.extra(SocketAttribute.raw_socket))
+        _prepare(listeners.extra(SocketAttribute.raw_socket))
         # One for each address, and that is one.
         listener = cls(cast(SocketListener, listeners.listeners[0]), serve)
         tasks.start_soon(listener._accept)
@@ -156,8 +156,12 @@ async def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
 _IPV6: Final = 6
 
 
-def _keep_alive(sock: socket.socket) -> None:
-    """Set on the socket that listens what those accepted by it inherit."""
+def _prepare(sock: socket.socket) -> None:
+    """Set on the socket that listens what those accepted by it inherit.
+
+    asyncio does not make them send at once where it did not make the listening socket.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE:
         if hasattr(socket, name):

@@ -411,13 +411,25 @@ async def test_hundreds_may_come_at_once() -> None:
             await until(lambda: len(server._conversations) == 500)
 
 
+def option(server: EmbeddedServer, level: int, name: int) -> int:
+    """Return an option of the socket of the only client."""
+    (conversation,) = server._conversations.values()
+    assert isinstance(conversation._link, AsyncioLink | StreamLink)
+    assert conversation._link._socket is not None
+    return conversation._link._socket.getsockopt(level, name)
+
+
 @on_every_loop
 async def test_clients_that_vanish_without_a_word_are_found_out_by_keep_alive() -> None:
     async with EmbeddedServer() as server, connected(server):
-        (conversation,) = server._conversations.values()
-        assert isinstance(conversation._link, AsyncioLink | StreamLink)
-        assert conversation._link._socket is not None
-        assert conversation._link._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert option(server, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@on_every_loop
+async def test_an_answer_does_not_wait_for_the_one_before_to_be_received() -> None:
+    """Without this option a second small answer comes 40 ms late."""
+    async with EmbeddedServer() as server, connected(server):
+        assert option(server, socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 # -- time ---------------------------------------------------------------------------------------
@@ -636,7 +648,7 @@ async def test_a_socket_that_cannot_be_listened_on_is_closed(
     def fail(sock: socket.socket) -> None:
         raise PermissionError("not this one")
 
-    monkeypatch.setattr(_listener, "_keep_alive", fail)
+    monkeypatch.setattr(_listener, "_prepare", fail)
     with pytest.raises(PermissionError):
         await EmbeddedServer().open()
     gc.collect()  # a socket left open would warn, and so fail this test
