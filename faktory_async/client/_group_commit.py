@@ -19,7 +19,7 @@ from typing import Final
 
 import anyio
 
-from faktory_async.client._line import Line
+from faktory_async.client._line import MAX_BYTES, MAX_JOBS, Line
 from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
     CommandTimeoutError,
@@ -372,10 +372,10 @@ class GroupCommit:
         return self._native.now() - oldest >= self._slow
 
     def _is_much(self, leaders: int) -> bool:
-        """Whether enough waits for one more, when each of those leaders has taken its share."""
+        """Whether enough waits for one more, when those leaders have taken all they can."""
         return (
-            len(self._line) - _WORTH_JOBS * leaders >= _WORTH_JOBS
-            or self._line.size - _WORTH_BYTES * leaders >= _WORTH_BYTES
+            len(self._line) - MAX_JOBS * leaders >= _WORTH_JOBS
+            or self._line.size - MAX_BYTES * leaders >= _WORTH_BYTES
         )
 
     def _hand(self, slot: Connection | Right, leader: Waiter) -> None:
@@ -431,10 +431,8 @@ class GroupCommit:
         left = [waiter for waiter in frame.waiters if waiter.is_there]
         if left:
             next((waiter for waiter in left if waiter.is_free), left[0]).read(frame)
-            return
-        # Nobody is left to read the reply, and it must not be taken for another one's.
-        frame.connection.abort()
-        self._end(frame)
+        else:
+            self._end(frame)  # the pool ends a connection that owes a reply
 
 
 def _out_of_time(waiter: Waiter) -> FaktoryError:

@@ -194,7 +194,8 @@ class Setting:
     def check_rest(self) -> None:
         """When nobody pushes any more, nothing is left of it."""
         pushes, pool = self.client._pushes, self.client._pool
-        assert pushes._callers == pushes._leading == len(pushes._line) == 0
+        assert pushes._callers == pushes._leading == pushes._dialling == len(pushes._line) == 0
+        assert not pushes._line
         assert pushes._line.size == 0
         assert not pushes._line._lenient
         assert not pushes._frames
@@ -421,20 +422,34 @@ async def test_leftovers_are_taken_as_soon_as_a_connection_lies_idle() -> None:
         assert it.now == 0
 
 
-async def test_what_one_frame_does_not_hold_leaves_on_an_idle_connection() -> None:
-    async with setting(limits=Limits(max_connections=2)) as it:
-        gate = it.peer.hold("PUSHB", it.store)
-        await it.start(0)
-        await it.start(*range(1, 65))
-        gate.open()
-        await quiet()
-        assert len(it.client._pool._idle) == 2
+async def test_what_one_frame_does_not_hold_leaves_on_a_further_connection_at_once() -> None:
+    async with setting(gates=1) as it:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
-        await it.start(*range(100, 1300))
-        assert gates[0].reached.is_set()
+        await it.start(*range(1500))
+        await it.dialler.open(0)
+        await quiet()
+        assert it.dialler.began == 2
         assert gates[1].reached.is_set()
         for each in gates:
             each.open()
+        await quiet()
+        assert sorted(map(len, it.store.frames)) == [500, 1000]
+        assert it.kinds(range(1500)) == {None}
+
+
+async def test_an_idle_connection_is_used_at_once_while_another_one_is_stalled() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.start(1)
+        await anyio.sleep(0.06)
+        assert it.outcomes[1] is None
+        for number in range(2, 10):
+            await it.start(number)
+            assert it.outcomes[number] is None
+        assert it.now == pytest.approx(0.06)
+        assert it.dialler.began == 2
+        gate.open()
 
 
 async def test_a_push_waits_its_turn_beside_others_that_use_the_pool() -> None:
@@ -544,6 +559,21 @@ async def test_who_leaves_while_a_refused_frame_is_split_takes_the_job_along() -
         assert it.store.frames == [[0], [1, 2, 3, 4], [1, 2], [4]]
         assert it.kinds([1]) == {None}
         assert it.kinds([4]) == {JobRejectedError}
+
+
+async def test_the_last_one_that_is_left_of_a_refused_frame_is_tried_alone() -> None:
+    async with setting() as it:
+        it.store.bad = {1}
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        await it.start(0)
+        await it.start(1, 2)
+        gates[0].open()
+        await gates[1].reached.wait()
+        await it.cancel(1)
+        gates[1].open()
+        await quiet()
+        assert it.store.frames == [[0], [1, 2], [2]]
+        assert it.kinds([2]) == {None}
 
 
 async def test_a_push_with_a_timeout_that_ends_while_its_frame_is_split_was_not_stored() -> None:
@@ -739,7 +769,7 @@ async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 300))
+        await it.start(*range(1, 2_100))
         assert it.dialler.began == 4
         pushes = it.client._pushes
         holders = [each for each in pushes._line._pending if each.slot is not None]
@@ -747,7 +777,7 @@ async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
         for number in (3, 2, 1):
             await it.dialler.open(number)
         await quiet()
-        assert it.kinds(range(1, 300)) == {None}
+        assert it.kinds(range(1, 2_100)) == {None}
         gate.open()
 
 
@@ -1052,6 +1082,19 @@ async def test_each_job_is_sent_again_once_whoever_it_is_with() -> None:
         assert it.kinds(range(5, 10)) == {"under way"}
         await it.dialler.open(2)
         assert it.kinds(range(5, 10)) == {None}
+
+
+async def test_who_waits_once_more_is_told_on_time_too() -> None:
+    async with setting(gates=2, **STUCK) as it:
+        dying(it, 1)
+        await it.start(1, 2, 3)
+        await it.dialler.open(0)
+        assert it.dialler.began == 2
+        await anyio.sleep(6)
+        assert it.kinds([2, 3]) == {PoolTimeoutError}
+        assert it.ended_at[3] == pytest.approx(5, abs=0.01)
+        await it.dialler.open(1)
+        assert it.kinds([1]) == {None}
 
 
 async def test_what_may_have_arrived_is_not_sent_again() -> None:
