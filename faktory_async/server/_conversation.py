@@ -23,6 +23,7 @@ _MOST_UNSENT: Final = 64 * 1024
 _TURN: Final = 64 * 1024
 _EFFORT: Final = 512
 _FETCH: Final = b"FETCH"
+_LISTENING: Final = (State.GREETED, State.READY)
 # What the real server answers where a command fails by a mistake of its own.
 _INTERNAL_ERROR: Final = b"-ERR internal error\r\n"
 # And what a FETCH that waits is told when the server ends.
@@ -124,15 +125,15 @@ class Conversation:
         return None
 
     async def _line(self) -> bytes | None:
-        """Wait for the next line; None when none will come, or none is heard any more."""
-        while (line := self._session.next_line()) is None:
-            if self._session.state not in (State.GREETED, State.READY):
-                return None
+        """Wait for a line to come; None when none will, or none is heard any more."""
+        while self._session.state in _LISTENING:
             data = await self._link.receive()
             self._session.receive(data)
             if not data:
-                return None
-        return line
+                break
+            if (line := self._session.next_line()) is not None:
+                return line
+        return None
 
     # -- out ----------------------------------------------------------------------------------
 
