@@ -100,6 +100,8 @@ class GroupCommit:
                 await self._carry(waiter)
         finally:
             self._leave(waiter)
+            if self._pool.closed and not self._callers:  # who closed it did not wait for us
+                await self._pool.bury()
         if not waiter.done:
             waiter.error = _out_of_time(waiter)
         if waiter.error is not None:

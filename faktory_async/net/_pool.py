@@ -130,9 +130,14 @@ class Pool:
         async with anyio.create_task_group() as goodbyes:
             for connection in idle:
                 goodbyes.start_soon(self._drop, connection)
-            goodbyes.start_soon(self._bury)
+            goodbyes.start_soon(self.bury)
 
     # -- slots without waiting ----------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether it lends nothing any more."""
+        return self._closed
 
     @property
     def has_idle(self) -> bool:
@@ -171,7 +176,7 @@ class Pool:
         Raises:
             FaktoryError: whatever the dial raises.
         """
-        await self._bury()
+        await self.bury()
         return await self._connect()
 
     def put_back(self, slot: Connection | Right) -> None:
@@ -186,15 +191,18 @@ class Pool:
         else:
             self._idle.append(slot)
 
-    def _discard(self, connection: Connection) -> None:
-        connection.abort()  # there is nobody to say goodbye to
-        self._dead.append(connection)
+    async def bury(self) -> None:
+        """Free what aborted connections still hold; on asyncio that is nothing.
 
-    async def _bury(self) -> None:
-        """Free what aborted connections still hold; on asyncio that is nothing."""
+        It happens before a dial and with a close; whoever puts one back later has to see to it.
+        """
         while self._dead:
             with anyio.CancelScope(shield=True):
                 await self._dead.pop().aclose()
+
+    def _discard(self, connection: Connection) -> None:
+        connection.abort()  # there is nobody to say goodbye to
+        self._dead.append(connection)
 
     # -- slots --------------------------------------------------------------------------------
 
