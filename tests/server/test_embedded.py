@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable
 from types import SimpleNamespace
 
@@ -401,14 +402,15 @@ async def test_the_end_of_a_client_is_known_to_the_next_command_of_another(dial:
 
 
 @on_every_loop
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel itself takes fewer")
 async def test_hundreds_may_come_at_once() -> None:
     """The kernel holds them all until the loop has a moment; a short line would make them wait."""
     async with EmbeddedServer() as server:
         with contextlib.ExitStack() as stack:
-            for _ in range(500):
+            for _ in range(300):
                 sock = socket.create_connection((server.host, server.port), timeout=0.5)
                 stack.enter_context(sock)
-            await until(lambda: len(server._conversations) == 500)
+            await until(lambda: len(server._conversations) == 300)
 
 
 def option(server: EmbeddedServer, level: int, name: int) -> int:
