@@ -6,7 +6,6 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from faktory_async.client._frames import encoded, frames
@@ -208,19 +207,10 @@ class Client:
 
     # -- inside -------------------------------------------------------------------------------
 
-    async def _execute(self, command: Command[R], *, timeout: float | None = None) -> R:  # noqa: ASYNC109 - see `push`
+    async def _execute(self, command: Command[R]) -> R:
         self._check_home()
-        if timeout is None:
-            async with self._pool.lease() as connection:
-                return await connection.execute(command)
-        return await self._execute_within(command, timeout)
-
-    async def _execute_within(self, command: Command[R], timeout: float) -> R:  # noqa: ASYNC109 - see `push`
-        if not timeout > 0:
-            raise UsageError("a timeout is more than 0 seconds")
-        deadline = anyio.current_time() + timeout
-        async with self._pool.lease(deadline=deadline) as connection:
-            return await connection.execute(command, timeout=deadline - anyio.current_time())
+        async with self._pool.lease() as connection:
+            return await connection.execute(command)
 
     def _check_home(self) -> None:
         if self._closed:
