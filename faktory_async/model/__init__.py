@@ -5,6 +5,7 @@ sends is taken as it comes, and `Envelope.job` makes the `Job` of it that a hand
 """
 
 from faktory_async.model._builder import JobBuilder
+from faktory_async.model._duration import seconds
 from faktory_async.model._envelope import Envelope
 from faktory_async.model._failure import Failure
 from faktory_async.model._info import ServerDetails, ServerInfo, SetSizes, TaskInfo
@@ -22,6 +23,7 @@ __all__ = [
     "TaskInfo",
     "World",
     "new_jid",
+    "seconds",
     "use_world",
     "world",
 ]

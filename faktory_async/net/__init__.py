@@ -12,6 +12,7 @@ from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool, Right
 from faktory_async.net._stream_link import StreamLink
 from faktory_async.net._tls import TLS
+from faktory_async.net._url_options import UrlOptions
 
 __all__ = [
     "DEFAULT_PORT",
@@ -31,6 +32,7 @@ __all__ = [
     "Right",
     "StreamLink",
     "Timeouts",
+    "UrlOptions",
     "as_link",
     "memory_links",
     "on_asyncio",

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from faktory_async.errors import AddressError
+from faktory_async.net._url_options import UrlOptions
 
 DEFAULT_PORT: Final = 7419
-_PLAIN, _TLS = "tcp", "tcp+tls"
+_PLAIN, _TLS, _UNIX = "tcp", "tcp+tls", "unix"
 _MAX_PORT: Final = 65_535
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
-_SHAPE: Final = "tcp://[:PASSWORD@]HOST[:PORT], or tcp+tls://…"
+_SHAPE: Final = "tcp://[:PASSWORD@]HOST[:PORT], tcp+tls://… or unix://[:PASSWORD@]/PATH"
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -25,8 +27,11 @@ class Address(Struct, frozen=True, kw_only=True):
         host: A name or an IP address, without brackets.
         port: The command port.
         tls: Whether the connection is encrypted.
+        path: A Unix socket that is used in place of host and port, such as a proxy's.
         username: Sent with HELLO; the server ignores it.
         password: Sent hashed. Not part of `str` and `repr`.
+        options: Limits, timeouts and TLS files that the URL gives; what the program gives goes
+            before them.
 
     Raises:
         AddressError: when nobody could be asked for the host, or the port is none.
@@ -37,18 +42,23 @@ class Address(Struct, frozen=True, kw_only=True):
     tls: bool = False
     username: str | None = None
     password: str | None = None
+    path: str | None = None
+    options: UrlOptions = UrlOptions()
 
     def __post_init__(self) -> None:
+        if self.path is not None:
+            _check_path(self.path, tls=self.tls)
         check_name(self.host)
         if not 1 <= self.port <= _MAX_PORT:
             raise AddressError(f"a port is between 1 and {_MAX_PORT}")
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read a URL: `tcp://` or `tcp+tls://`, `[user][:password]@`, host, `:port`.
+        """Read a URL: `tcp://` or `tcp+tls://`, `[user][:password]@`, host, `:port`, `?options`.
 
         User and password are percent-decoded; the port is 7419 where none is given; an IPv6
-        address stands in brackets.
+        address stands in brackets. `unix://` is followed by the path of a socket in place of host
+        and port. The options are those of `UrlOptions`: `?max_connections=8&command_timeout=2s`.
 
         Raises:
             AddressError: when the text is no such URL. The message never shows the password.
@@ -65,21 +75,25 @@ class Address(Struct, frozen=True, kw_only=True):
             raise AddressError(
                 f"the URL has no readable host and port: expected {_SHAPE}"
             ) from None
-        if parts.scheme not in (_PLAIN, _TLS):
+        if parts.scheme not in (_PLAIN, _TLS, _UNIX):
             raise AddressError(f"{parts.scheme}:// is not spoken here: expected {_SHAPE}")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
+        if parts.fragment or (parts.scheme != _UNIX and parts.path not in ("", "/")):
             raise AddressError(
-                "nothing may follow host and port; a / ? or # in the password is written "
+                "only ?options may follow host and port; a / ? or # in the password is written "
                 "percent-encoded (%2F %3F %23)"
             )
-        if not host:
-            raise AddressError(f"the URL names no host: expected {_SHAPE}")
+        if (host is None) != (parts.scheme == _UNIX):
+            raise AddressError(
+                f"the URL names {'no' if host is None else 'a'} host: expected {_SHAPE}"
+            )
         return cls(
-            host=host,
+            host=host or "localhost",
             port=DEFAULT_PORT if port is None else port,
             tls=parts.scheme == _TLS,
+            path=_decoded(parts.path) if parts.scheme == _UNIX else None,
             username=_decoded(parts.username) or None,
             password=_decoded(parts.password),
+            options=UrlOptions.parse(parts.query) if parts.query else UrlOptions(),
         )
 
     @classmethod
@@ -111,29 +125,44 @@ class Address(Struct, frozen=True, kw_only=True):
             raise AddressError(f"{name}: {error}") from None
 
     @classmethod
-    def resolve(cls, url: "str | Address | None") -> "Address":
+    def resolve(cls, url: "str | Address | None", password: str | None = None) -> "Address":
         """Return the address of a URL, the address itself, or for None the environment's.
+
+        Args:
+            url: Where the server is.
+            password: Goes before the URL's own.
 
         Raises:
             AddressError: as `parse` and `from_environment` do.
         """
         if url is None:
-            return cls.from_environment()
-        return cls.parse(url) if isinstance(url, str) else url
+            address = cls.from_environment()
+        else:
+            address = cls.parse(url) if isinstance(url, str) else url
+        if password is not None:
+            address = msgspec.structs.replace(address, password=password)
+        return address
 
     @property
     def url(self) -> str:
-        """The URL without user and password: what messages and logs show."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{_TLS if self.tls else _PLAIN}://{host}:{self.port}"
+        """The URL without user, password and options: what messages and logs show."""
+        return self._url("")
 
     @property
     def secret_url(self) -> str:
         """The whole URL, password included: what another process needs to connect."""
         user = quote(self.username or "", safe="")
         secret = "" if self.password is None else f":{quote(self.password, safe='')}"
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{user}{secret}@{rest}" if user or secret else self.url
+        query = self.options.query
+        return self._url(f"{user}{secret}@" if user or secret else "") + (
+            f"?{query}" if query else ""
+        )
+
+    def _url(self, user: str) -> str:
+        if self.path is not None:
+            return f"{_UNIX}://{user}{quote(self.path)}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{_TLS if self.tls else _PLAIN}://{user}{host}:{self.port}"
 
     def __str__(self) -> str:
         return self.url
@@ -159,6 +188,13 @@ def check_name(host: str) -> None:
         raise AddressError("the name of the host has a part that is empty or too long") from None
 
 
+def _check_path(path: str, *, tls: bool) -> None:
+    if tls:
+        raise AddressError("a Unix socket does not need TLS, and gets none")
+    if not path.strip("/") or "\0" in path:
+        raise AddressError("unix:// is followed by the path of a socket: unix:///run/faktory.sock")
+
+
 def _decoded(part: str | None) -> str | None:
     if part is None:
         return None
@@ -166,5 +202,7 @@ def _decoded(part: str | None) -> str | None:
         decoded = unquote(part, errors="strict")
         decoded.encode()
     except UnicodeError:  # its text shows what it could not read
-        raise AddressError("user and password are UTF-8, percent-encoded where needed") from None
+        raise AddressError(
+            "user, password and path are UTF-8, percent-encoded where needed"
+        ) from None
     return decoded

@@ -1,11 +1,13 @@
 """From an address to a connection that has shaken hands, in bounded time."""
 
 import ssl
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
 
-from faktory_async.errors import AddressError, ConnectError, FaktoryError
+from faktory_async.errors import AddressError, ConnectError, FaktoryError, UsageError
 from faktory_async.net._address import Address
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, open_link
@@ -14,42 +16,54 @@ from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._tls import TLS
 from faktory_async.protocol import PRODUCER, ClientSession, Identity
 
+_O = TypeVar("_O", Limits, Timeouts)
+
+# What the options of a URL are called in `Limits`, `Timeouts` and `TLS`.
+_LIMITS: Final = {
+    name: name for name in ("max_connections", "max_idle", "idle_expiry", "max_reply")
+}
+_TIMEOUTS: Final = {f"{name}_timeout": name for name in ("connect", "pool", "command")}
+_TLS_FILES: Final = {name: name for name in ("ca", "cert", "key", "server_name")}
+
 
 class Connector:
     """Makes connections to one server; calling it awaits a new one.
 
     Args:
         address: Where the server is, and the password.
-        tls: How a `tcp+tls://` address is trusted.
+        tls: How a `tcp+tls://` address is trusted, or a context of your own.
         dial: Opens links in place of TCP; the address then only gives user and password.
         identity: Who says HELLO.
         limits: How much a reply may hold.
         timeouts: How long dial and handshake, and later each command, may take.
 
+    Attributes:
+        address: Where the server is.
+        limits: Those that were given, else those of the address' options.
+        timeouts: Likewise.
+
     Raises:
-        AddressError: TLS options for an address without TLS.
+        AddressError: TLS options for an address without TLS, or options that make no sense.
     """
 
     def __init__(
         self,
         address: Address,
         *,
-        tls: TLS | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
         dial: Dial | None = None,
         identity: Identity = PRODUCER,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
-        if tls is not None and not address.tls:
-            raise AddressError(f"TLS options are given, but {address} is not tcp+tls://")
         self.address = address
-        self._tls = TLS() if tls is None else tls
+        self.limits = limits or _from_url(Limits, address, _LIMITS)
+        self.timeouts = timeouts or _from_url(Timeouts, address, _TIMEOUTS)
+        self._tls = _tls(address, tls)
         self._dial = dial
         if identity.username is None and address.username is not None:
             identity = msgspec.structs.replace(identity, username=address.username)
         self._identity = identity
-        self._limits = Limits() if limits is None else limits
-        self._timeouts = Timeouts() if timeouts is None else timeouts
         self._context: ssl.SSLContext | None = None
 
     async def __call__(self) -> Connection:
@@ -63,7 +77,7 @@ class Connector:
 
         Cancellation closes what was opened so far.
         """
-        patience = self._timeouts.connect
+        patience = self.timeouts.connect
         try:
             with anyio.move_on_after(patience):
                 link = await self._open_link()
@@ -71,8 +85,8 @@ class Connector:
                     link,
                     identity=self._identity,
                     password=self.address.password,
-                    timeout=self._timeouts.command,
-                    session=ClientSession(max_bulk=self._limits.max_reply),
+                    timeout=self.timeouts.command,
+                    session=ClientSession(max_bulk=self.limits.max_reply),
                 )
         except FaktoryError as error:
             error.add_note(f"while connecting to {self.address}")
@@ -81,7 +95,7 @@ class Connector:
 
     async def _open_link(self) -> Link:
         if self._dial is None:
-            return await open_link(self.address, self._tls_context(), self._tls.hostname)
+            return await open_link(self.address, self._tls_context(), self._tls.server_name)
         try:
             return await as_link(self._dial)
         except FaktoryError:
@@ -93,3 +107,20 @@ class Connector:
         if self.address.tls and self._context is None:
             self._context = self._tls.make_context()
         return self._context
+
+
+def _from_url(kind: type[_O], address: Address, names: Mapping[str, str]) -> _O:
+    try:
+        return kind(**address.options.chosen(names))
+    except UsageError as error:
+        raise AddressError(f"the options of {address}: {error}") from None
+
+
+def _tls(address: Address, given: TLS | ssl.SSLContext | None) -> TLS:
+    """Return how to trust: what the program gives goes before what the URL says."""
+    said = address.options.chosen(_TLS_FILES)
+    if (given is not None or said) and not address.tls:
+        raise AddressError(f"TLS options are given, but {address} is not tcp+tls://")
+    if isinstance(given, ssl.SSLContext):
+        return TLS(context=given, server_name=address.options.server_name)
+    return TLS(**said) if given is None else given

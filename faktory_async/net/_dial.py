@@ -1,4 +1,4 @@
-"""From an address to a link: TCP, with TLS where the address says so."""
+"""From an address to a link: TCP, with TLS where the address says so, or a Unix socket."""
 
 import asyncio
 import errno
@@ -14,6 +14,7 @@ from faktory_async.errors import ConnectError, TLSError
 from faktory_async.net._address import Address
 from faktory_async.net._asyncio_link import AsyncioLink, keep_alive
 from faktory_async.net._link import NETWORK_ERRORS, Link
+from faktory_async.net._race import connected_socket
 from faktory_async.net._stream_link import StreamLink
 
 # OpenSSL's codes for a name and for an IP address that the certificate does not have.
@@ -71,14 +72,17 @@ async def _open_on_asyncio(
     address: Address, context: ssl.SSLContext | None, name: str | None
 ) -> Link:
     loop = asyncio.get_running_loop()
-    transport, link = await loop.create_connection(
-        AsyncioLink, address.host, address.port, ssl=context, server_hostname=name
-    )
+    if address.path is not None:
+        _, link = await loop.create_unix_connection(AsyncioLink, address.path)
+        return link
+    sock = await connected_socket(address.host, address.port)
     try:
-        keep_alive(transport.get_extra_info("socket"))
+        keep_alive(sock)
+        _, link = await loop.create_connection(
+            AsyncioLink, sock=sock, ssl=context, server_hostname=name
+        )
     except BaseException:
-        link.abort()
-        await link.aclose()
+        sock.close()
         raise
     return link
 
@@ -86,6 +90,8 @@ async def _open_on_asyncio(
 async def _open_by_anyio(
     address: Address, context: ssl.SSLContext | None, name: str | None
 ) -> Link:
+    if address.path is not None:
+        return StreamLink(await anyio.connect_unix(address.path))
     if context is None:
         stream: ByteStream = await anyio.connect_tcp(address.host, address.port)
     else:
@@ -111,7 +117,7 @@ def _why_no_tls(address: Address, error: ssl.SSLError) -> str:
         if error.verify_code in _OTHER_NAME:
             return (
                 f"the certificate of {address} is for another name: {message}. "
-                "Which name to expect is said by TLS(hostname=…)"
+                "Which name to expect is said by TLS(server_name=…)"
             )
         return (
             f"the certificate of {address} is not trusted: {message}. "
@@ -125,6 +131,8 @@ def _why_no_tls(address: Address, error: ssl.SSLError) -> str:
 def _why_not(address: Address, error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         return f"the host of {address} has no address: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no socket {address}: is a Faktory, or its proxy, running there?"
     # Where a name has several addresses, the loops only say so in the text of a bare OSError.
     texts = _all_texts(error)
     if "refused" in texts or f"errno {errno.ECONNREFUSED}" in texts:

@@ -16,27 +16,27 @@ class TLS(Struct, frozen=True, kw_only=True):
 
     Attributes:
         ca: A PEM file of certificates to trust instead of the system's.
-        certificate: A PEM file with a client certificate and, unless `key` is given, its key.
+        cert: A PEM file with a client certificate and, unless `key` is given, its key.
         key: A PEM file with the client certificate's key.
-        hostname: The name the server's certificate must have; the address' host by default.
+        server_name: The name the server's certificate must have; the address' host by default.
         verify: False accepts any certificate: anyone between here and there can read and forge
             every job.
-        context: A context of your own; every other option except `hostname` is ignored then.
+        context: A context of your own; every other option except `server_name` is ignored then.
 
     Raises:
-        AddressError: when no certificate can have that hostname.
+        AddressError: when no certificate can have that name.
     """
 
     ca: str | os.PathLike[str] | None = None
-    certificate: str | os.PathLike[str] | None = None
+    cert: str | os.PathLike[str] | None = None
     key: str | os.PathLike[str] | None = None
-    hostname: str | None = None
+    server_name: str | None = None
     verify: bool = True
     context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        if self.hostname is not None:
-            check_name(self.hostname)
+        if self.server_name is not None:
+            check_name(self.server_name)
 
     def make_context(self) -> ssl.SSLContext:
         """Return the context to connect with; files are read here.
@@ -46,14 +46,14 @@ class TLS(Struct, frozen=True, kw_only=True):
         """
         if self.context is not None:
             return self.context
-        if self.key is not None and self.certificate is None:
+        if self.key is not None and self.cert is None:
             raise AddressError("TLS has a key, but not its certificate")
         with _named(self.ca):
             context = ssl.create_default_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.certificate is not None:
-            with _named(self.certificate, self.key):
-                context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
+        if self.cert is not None:
+            with _named(self.cert, self.key):
+                context.load_cert_chain(self.cert, self.key, password=_no_passphrase)
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""Certificates, and servers that speak TLS or should have."""
+"""Certificates, and servers of one connection: plain, with TLS, on a Unix socket."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ import trustme
 from tests.net._faktory import HI
 from tests.net._peers import HOST, listener
 
-__all__ = ["Authority", "talking", "tls_server"]
+__all__ = ["Authority", "talking", "tls_server", "unix_server"]
 
 _PATIENCE: Final = 10.0
 
@@ -64,7 +64,26 @@ def tls_server(
     context: ssl.SSLContext | None, behave: Callable[[socket.socket], None] = talking
 ) -> Generator[int]:
     """Serve one connection in a thread and give the port; without a context, it is plain."""
+    with listener() as listening, _serving(listening, context, behave):
+        yield listening.getsockname()[1]
 
+
+@contextlib.contextmanager
+def unix_server(path: str) -> Generator[None]:
+    """Serve one connection in a thread at that path; the socket's file stays behind."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        with _serving(listening, None, talking):
+            yield
+
+
+@contextlib.contextmanager
+def _serving(
+    listening: socket.socket,
+    context: ssl.SSLContext | None,
+    behave: Callable[[socket.socket], None],
+) -> Generator[None]:
     def serve() -> None:
         with contextlib.suppress(OSError), listening.accept()[0] as connection:
             connection.settimeout(_PATIENCE)
@@ -74,12 +93,11 @@ def tls_server(
                 with context.wrap_socket(connection, server_side=True) as wrapped:
                     behave(wrapped)
 
-    with listener() as listening:
-        listening.settimeout(_PATIENCE)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    listening.settimeout(_PATIENCE)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()

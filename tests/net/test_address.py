@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from faktory_async.errors import AddressError
-from faktory_async.net import Address
+from faktory_async.net import Address, UrlOptions
 
 SECRET: Final = "Xk9-qZ7_wV"
 """No part of any message, whatever stands around it."""
@@ -42,6 +42,23 @@ SECRET: Final = "Xk9-qZ7_wV"
         ("tcp://:a+b@h", Address(host="h", password="a+b")),
         ("tcp://%C3%BC:%E2%82%AC@h", Address(host="h", username="ü", password="€")),
         ("tcp://:€@h", Address(host="h", password="€")),
+        ("unix:///run/faktory.sock", Address(path="/run/faktory.sock")),
+        ("unix://:s3cret@/run/a%20b.sock", Address(path="/run/a b.sock", password="s3cret")),
+        ("tcp://h?", Address(host="h")),
+        (
+            "tcp://h:1/?max_connections=8&command_timeout=2s",
+            Address(host="h", port=1, options=UrlOptions(max_connections=8, command_timeout=2.0)),
+        ),
+        (
+            "tcp+tls://h?ca=%2Fetc%2Fca.pem&server_name=other&idle_expiry=1m30s&max_idle=0",
+            Address(
+                host="h",
+                tls=True,
+                options=UrlOptions(
+                    ca="/etc/ca.pem", server_name="other", idle_expiry=90.0, max_idle=0
+                ),
+            ),
+        ),
     ],
 )
 def test_a_url_is_read(url: str, expected: Address) -> None:
@@ -65,9 +82,23 @@ def test_a_url_is_read(url: str, expected: Address) -> None:
         (f"tcp://:{SECRET}@h:65536", "no readable host and port"),
         (f"tcp://:{SECRET}@h:-1", "no readable host and port"),
         (f"tcp://:{SECRET}@h:port", "no readable host and port"),
-        (f"tcp://:{SECRET}@h:7419/0", "nothing may follow"),
-        (f"tcp://:{SECRET}@h:7419?x=1", "nothing may follow"),
-        (f"tcp://:{SECRET}@h:7419#x", "nothing may follow"),
+        (f"tcp://:{SECRET}@h:7419/0", "may follow"),
+        (f"tcp://:{SECRET}@h:7419?x=1", "is options"),
+        (f"tcp://:{SECRET}@h:7419#x", "may follow"),
+        (f"tcp://:{SECRET}@h?max_conections=1", "did you mean max_connections"),
+        (f"tcp://:{SECRET}@h?{SECRET}=1", "is options, such as"),
+        (f"tcp://:{SECRET}@h?{SECRET}", "is options, such as"),
+        (f"tcp://:{SECRET}@h?max_idle={SECRET}", "max_idle cannot be read: a whole number"),
+        (f"tcp://:{SECRET}@h?pool_timeout={SECRET}", "pool_timeout cannot be read: a duration"),
+        (f"tcp://:{SECRET}@h?pool_timeout=-1", "pool_timeout cannot be read: a duration"),
+        (f"tcp+tls://:{SECRET}@h?ca=", "ca cannot be read: it is empty"),
+        (f"tcp+tls://:{SECRET}@h?ca=%FF", "is options, such as"),
+        (f"tcp://:{SECRET}@h?max_idle=1&max_idle=2", "max_idle twice"),
+        (f"unix://:{SECRET}@h/run/f.sock", "names a host"),
+        (f"unix://:{SECRET}@", "followed by the path"),
+        (f"unix://:{SECRET}@/", "followed by the path"),
+        (f"unix://:{SECRET}@/a%00b", "followed by the path"),
+        (f"unix://:{SECRET}@/%FF", "UTF-8"),
         (f"tcp://:{SECRET}/x@h", "expected"),
         (f"tcp://:x/{SECRET}@h", "expected"),
         (f"tcp://:12/{SECRET}@h", "percent-encoded"),
@@ -100,6 +131,8 @@ def test_an_address_built_by_hand_is_checked_too(port: int) -> None:
         Address(port=port)
     with pytest.raises(AddressError, match="empty or too long"):
         Address(host="a..b")
+    with pytest.raises(AddressError, match="does not need TLS"):
+        Address(path="/run/faktory.sock", tls=True)
 
 
 def everything_about(error: BaseException) -> str:
@@ -143,6 +176,19 @@ hosts = st.one_of(
     st.ip_addresses().map(str),
 )
 words = st.text(st.characters(codec="utf-8"), max_size=20)
+paths = words.filter(lambda text: "\0" not in text and text.strip("/")).map("/{}".format)
+counts = st.none() | st.integers(0, 10**9)
+durations = st.none() | st.floats(0, 1e9).map(lambda value: round(value, 3))
+files = st.none() | words.filter(lambda text: text and "\0" not in text)
+options = st.builds(
+    UrlOptions,
+    max_connections=counts,
+    max_reply=counts,
+    idle_expiry=durations,
+    command_timeout=durations,
+    ca=files,
+    server_name=files,
+)
 
 
 @given(
@@ -151,11 +197,28 @@ words = st.text(st.characters(codec="utf-8"), max_size=20)
     tls=st.booleans(),
     username=st.none() | words.filter(bool),
     password=st.none() | words,
+    options=options,
 )
 def test_the_whole_url_reads_back_as_the_same_address(
-    host: str, port: int, *, tls: bool, username: str | None, password: str | None
+    host: str,
+    port: int,
+    *,
+    tls: bool,
+    username: str | None,
+    password: str | None,
+    options: UrlOptions,
 ) -> None:
-    address = Address(host=host, port=port, tls=tls, username=username, password=password)
+    address = Address(
+        host=host, port=port, tls=tls, username=username, password=password, options=options
+    )
+    assert Address.parse(address.secret_url) == address
+
+
+@given(path=paths, password=st.none() | words, options=options)
+def test_the_whole_url_of_a_unix_socket_reads_back_too(
+    path: str, password: str | None, options: UrlOptions
+) -> None:
+    address = Address(path=path, password=password, options=options)
     assert Address.parse(address.secret_url) == address
 
 
@@ -175,6 +238,8 @@ def test_no_view_of_an_address_shows_its_password(password: str) -> None:
         (Address(), "tcp://localhost:7419"),
         (Address(host="::1", tls=True), "tcp+tls://[::1]:7419"),
         (Address(host="h", port=1, username="me", password="x"), "tcp://h:1"),
+        (Address(path="/run/f.sock", password="x"), "unix:///run/f.sock"),
+        (Address(options=UrlOptions(max_idle=1)), "tcp://localhost:7419"),
     ],
 )
 def test_an_address_is_shown_as_its_url_without_secrets(address: Address, url: str) -> None:
@@ -246,6 +311,12 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.Monke
     monkeypatch.delenv("FAKTORY_PROVIDER", raising=False)
     monkeypatch.setenv("FAKTORY_URL", "tcp://from-the-environment")
     assert Address.resolve(None) == Address(host="from-the-environment")
+
+
+def test_a_password_apart_goes_before_the_urls_own() -> None:
+    assert Address.resolve("tcp://:a@h", "b") == Address(host="h", password="b")
+    assert Address.resolve(Address(username="me"), "b") == Address(username="me", password="b")
+    assert Address.resolve("tcp://:a@h") == Address(host="h", password="a")
 
 
 def test_an_address_or_a_url_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

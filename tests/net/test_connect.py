@@ -3,6 +3,7 @@
 import gc
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ from faktory_async.protocol import Identity
 from tests.net._faktory import HI, Echo, Server
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop, on_trio
 from tests.net._peers import HOST, Peer, listener, when
-from tests.net._tls import Authority, tls_server
+from tests.net._tls import Authority, tls_server, unix_server
 
 FOREIGN = "faktory.example"
 
@@ -160,24 +161,52 @@ def tls_address(port: int, host: str = HOST) -> Address:
     return Address(host=host, port=port, tls=True)
 
 
-@pytest.mark.parametrize("options", ["ca", "context", "hostname", "no verification", "client"])
+@pytest.mark.parametrize(
+    "options", ["ca", "context", "bare context", "server_name", "no verification", "client"]
+)
 @on_every_loop
 async def test_tls_works_with(options: str, authority: Authority) -> None:
-    server = authority.server_context(FOREIGN if options == "hostname" else HOST)
-    tls = TLS(ca=authority.pem)
+    server = authority.server_context(FOREIGN if options == "server_name" else HOST)
+    tls: TLS | ssl.SSLContext = TLS(ca=authority.pem)
     if options == "context":
         tls = TLS(context=authority.trusting_context())
-    elif options == "hostname":
-        tls = TLS(ca=authority.pem, hostname=FOREIGN)
+    elif options == "bare context":
+        tls = authority.trusting_context()
+    elif options == "server_name":
+        tls = TLS(ca=authority.pem, server_name=FOREIGN)
     elif options == "no verification":
         tls = TLS(verify=False)
     elif options == "client":
         server.verify_mode = ssl.CERT_REQUIRED
         server.load_verify_locations(authority.pem)
         certificate, key = authority.files_for("a-client.example")
-        tls = TLS(ca=authority.pem, certificate=certificate, key=key)
+        tls = TLS(ca=authority.pem, cert=certificate, key=key)
     with tls_server(server) as port:
         await works(Connector(tls_address(port), tls=tls))
+
+
+@on_every_loop
+async def test_tls_works_by_the_url_alone(authority: Authority) -> None:
+    """With mutual TLS, and a name that only the certificate knows."""
+    server = authority.server_context(FOREIGN)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(authority.pem)
+    cert, key = authority.files_for("a-client.example")
+    files = f"ca={authority.pem}&cert={cert}&key={key}&server_name={FOREIGN}"
+    with tls_server(server) as port:
+        await works(Connector(Address.parse(f"tcp+tls://{HOST}:{port}?{files}")))
+
+
+@on_every_loop
+async def test_a_server_that_asks_for_a_certificate_gets_one_or_says_so(
+    authority: Authority,
+) -> None:
+    server = authority.server_context()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(authority.pem)
+    with tls_server(server) as port:
+        error = await refusal(Connector(tls_address(port), tls=TLS(ca=authority.pem)))
+    assert isinstance(error, ConnectError)
 
 
 @on_every_loop
@@ -195,7 +224,7 @@ async def test_a_certificate_for_another_name_is_refused(authority: Authority) -
         error = await refusal(Connector(tls_address(port), tls=TLS(ca=authority.pem)))
     assert type(error) is TLSError
     assert "is for another name" in str(error)
-    assert "TLS(hostname=…)" in str(error)
+    assert "TLS(server_name=…)" in str(error)
 
 
 @on_every_loop
@@ -248,7 +277,7 @@ async def test_a_server_without_a_common_version_is_explained(authority: Authori
 
 def test_a_name_that_no_certificate_can_have_is_refused() -> None:
     with pytest.raises(AddressError, match="empty or too long"):
-        TLS(hostname=".leading-dot")
+        TLS(server_name=".leading-dot")
 
 
 @on_asyncio_loops
@@ -319,6 +348,54 @@ async def test_the_end_of_a_tls_stream_ends_both_ways(authority: Authority) -> N
 def test_tls_options_need_an_address_with_tls() -> None:
     with pytest.raises(AddressError, match=r"but tcp://localhost:7419 is not tcp\+tls://"):
         Connector(Address(password="not shown"), tls=TLS())
+    with pytest.raises(AddressError, match="TLS options are given"):
+        Connector(Address.parse("tcp://h?ca=ca.pem"))
+
+
+# -- Unix sockets -------------------------------------------------------------------------------
+
+
+@on_every_loop
+async def test_a_unix_socket_leads_to_a_connection() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # short enough for a socket, unlike pytest's
+        path = f"{directory}/f.sock"
+        with unix_server(path):
+            await works(Connector(Address(path=path)))
+
+
+@on_every_loop
+async def test_a_unix_socket_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    error = await refusal(Connector(Address(path=str(tmp_path / "f"))))
+    assert type(error) is ConnectError
+    assert str(error).startswith(f"there is no socket unix://{tmp_path}/f")
+
+
+@on_every_loop
+async def test_a_unix_socket_that_nobody_serves_is_explained() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/f.sock"
+        with unix_server(path):
+            await works(Connector(Address(path=path)))
+        error = await refusal(Connector(Address(path=path)))
+    assert str(error) == f"nothing listens on unix://{path}: is a Faktory running there?"
+
+
+# -- options of the URL -------------------------------------------------------------------------
+
+
+def test_what_the_url_says_holds_where_the_program_says_nothing() -> None:
+    address = Address.parse("tcp://h?max_connections=8&max_idle=2&command_timeout=2s")
+    connector = Connector(address)
+    assert connector.limits == Limits(max_connections=8, max_idle=2)
+    assert connector.timeouts == Timeouts(command=2.0)
+    connector = Connector(address, limits=Limits(max_reply=5), timeouts=Timeouts(pool=1))
+    assert connector.limits == Limits(max_reply=5)
+    assert connector.timeouts == Timeouts(pool=1)
+
+
+def test_a_url_whose_options_make_no_sense_is_refused() -> None:
+    with pytest.raises(AddressError, match="the options of tcp://h:7419: .* at least 1"):
+        Connector(Address.parse("tcp://:secret@h?max_connections=0"))
 
 
 # -- by a dial ----------------------------------------------------------------------------------
@@ -482,7 +559,7 @@ def test_without_a_loop_it_is_not_asyncio() -> None:
 # -- files and options --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["ca", "certificate", "key"])
+@pytest.mark.parametrize("option", ["ca", "cert", "key"])
 @pytest.mark.parametrize("fault", ["missing", "no PEM", "a directory"])
 def test_files_that_cannot_be_used_are_named(
     option: str, fault: str, authority: Authority, tmp_path: Path
@@ -495,7 +572,7 @@ def test_files_that_cannot_be_used_are_named(
     certificate, key = authority.files_for("a-client.example")
     tls = TLS(
         ca=path if option == "ca" else authority.pem,
-        certificate=path if option == "certificate" else certificate,
+        cert=path if option == "cert" else certificate,
         key=path if option == "key" else key,
     )
     with pytest.raises(AddressError, match=r"the-file\.pem"):
@@ -521,7 +598,7 @@ def test_a_key_with_a_passphrase_is_refused_instead_of_asking_at_the_terminal(
         )
     )
     with pytest.raises(AddressError, match=r"locked\.pem"):
-        TLS(certificate=certificate, key=locked).make_context()
+        TLS(cert=certificate, key=locked).make_context()
 
 
 def test_a_context_of_ones_own_is_taken_as_it_is() -> None:
