@@ -1,6 +1,7 @@
 """The producer's side: what a web handler holds in its hands."""
 
 import os
+import ssl
 from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
 from types import TracebackType
@@ -32,10 +33,13 @@ class Client:
     task may open a client and another one close it.
 
     Args:
-        url: `tcp://` or `tcp+tls://`; by default what the environment says: the variable that
-            `FAKTORY_PROVIDER` names, else `FAKTORY_URL`, else `tcp://localhost:7419`.
+        url: `tcp://`, `tcp+tls://` or `unix://`; by default what the environment says: the variable
+            that `FAKTORY_PROVIDER` names, else `FAKTORY_URL`, else `tcp://localhost:7419`. It may
+            carry options, such as `?max_connections=8&command_timeout=2s`: see `UrlOptions`. What
+            is given below goes before them.
         dial: Opens links in place of TCP, such as `EmbeddedServer.dial`.
-        tls: How a `tcp+tls://` URL is trusted.
+        tls: How a `tcp+tls://` URL is trusted, or a context of your own.
+        password: Goes before the URL's own.
         limits: How many connections, and how large a reply may be.
         timeouts: How long anything may take; on by default.
 
@@ -48,16 +52,17 @@ class Client:
         url: str | Address | None = None,
         *,
         dial: Dial | None = None,
-        tls: TLS | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
+        password: str | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
-        limits = Limits() if limits is None else limits
-        timeouts = Timeouts() if timeouts is None else timeouts
-        self._address = Address.resolve(url)
+        self._address = Address.resolve(url, password)
+        connector = Connector(self._address, tls=tls, dial=dial, limits=limits, timeouts=timeouts)
+        timeouts = connector.timeouts
         self._pool = Pool(
-            Connector(self._address, tls=tls, dial=dial, limits=limits, timeouts=timeouts),
-            max_connections=limits.max_connections,
+            connector,
+            max_connections=connector.limits.max_connections,
             timeout=timeouts.pool,
         )
         self._pushes = GroupCommit(self._pool, timeouts.command)

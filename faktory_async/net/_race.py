@@ -69,7 +69,7 @@ class _Race:
             self.winner.close()
 
 
-async def _addresses(host: str, port: int) -> list[_Found]:
+async def _addresses(host: str, port: int) -> Sequence[_Found]:
     try:
         # What is an address already needs nobody to be asked, and no thread.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -90,7 +90,7 @@ async def _connect(found: _Found) -> socket.socket:
     family, kind, protocol, _, address = found
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setblocking(False)  # noqa: FBT003 - the method's own signature
+        sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException:
         sock.close()

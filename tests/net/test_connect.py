@@ -394,7 +394,7 @@ def test_what_the_url_says_holds_where_the_program_says_nothing() -> None:
 
 
 def test_a_url_whose_options_make_no_sense_is_refused() -> None:
-    with pytest.raises(AddressError, match="the options of tcp://h:7419: .* at least 1"):
+    with pytest.raises(AddressError, match=r"the options of tcp://h:7419: .* at least 1"):
         Connector(Address.parse("tcp://:secret@h?max_connections=0"))
 
 
