@@ -118,6 +118,12 @@ class Envelope(Struct, frozen=True):
         return _text(self._fields.at) or None
 
     @property
+    def reserve_for(self) -> int | None:
+        """For how many seconds it asked to be reserved; None where it does not say."""
+        reserve_for: int | None = _int(self._fields.reserve_for, None)
+        return reserve_for
+
+    @property
     def args(self) -> Raw:
         """The arguments, not decoded; those of a job that cannot be decoded are empty."""
         return self._fields.args
@@ -146,7 +152,7 @@ class Envelope(Struct, frozen=True):
                 "created_at": read_time(fields.created_at),
                 "enqueued_at": read_time(fields.enqueued_at),
                 "at": read_time(fields.at),
-                "reserve_for": _int(fields.reserve_for, None),
+                "reserve_for": self.reserve_for,
                 "retry": _int(fields.retry, DEFAULT_RETRY),
                 "priority": _int(fields.priority, DEFAULT_PRIORITY),
                 "backtrace": _int(fields.backtrace, 0),

@@ -13,8 +13,8 @@ from faktory_async.worker._beat import Heart
 from faktory_async.worker._fetching import Fetcher
 from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
-from faktory_async.worker._outcome import Fail, Outcome
-from faktory_async.worker._perform import INTERRUPTED, perform
+from faktory_async.worker._outcome import INTERRUPTED, Fail, Outcome
+from faktory_async.worker._perform import perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._run import Run

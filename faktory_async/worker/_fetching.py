@@ -17,7 +17,8 @@ from faktory_async.protocol import Fetch
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line
 from faktory_async.worker._phases import Phases
-from faktory_async.worker._run import Run
+from faktory_async.worker._reservation import Moment
+from faktory_async.worker._run import Run, present
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -103,7 +104,7 @@ class Fetcher:
         return connection
 
     async def _fetch(self, connection: Connection) -> Run | None:
-        sent_at = anyio.current_time()
+        sent_at = present()
         self.fetching = True
         try:
             ticket = connection.post([self._command], timeout=_PATIENCE, renewed=True)
@@ -127,7 +128,7 @@ class Fetcher:
         return None if data is None else _run(data, sent_at)
 
 
-def _run(data: bytes, sent_at: float) -> Run | None:
+def _run(data: bytes, sent_at: Moment) -> Run | None:
     try:
         envelope = Envelope.decode(data)
     except InvalidJobError as error:

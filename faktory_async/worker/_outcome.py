@@ -1,6 +1,6 @@
-"""How the work on a job ends."""
+"""How the work on a job ends. Pure."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -24,3 +24,8 @@ class Fail(Struct, frozen=True, kw_only=True):
 
 
 Outcome: TypeAlias = Ack | Fail
+
+INTERRUPTED: Final = Fail(
+    errtype="Interrupted", message="the worker stopped before the job was finished"
+)
+"""The outcome of a job that was cut short, or not begun."""

@@ -11,14 +11,10 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.worker._failure import bounded, failure
 from faktory_async.worker._handlers import HandlerSource, Runner
-from faktory_async.worker._outcome import Ack, Fail, Outcome
+from faktory_async.worker._outcome import INTERRUPTED, Ack, Fail, Outcome
 from faktory_async.worker._run import Run
 
 _current: Final[ContextVar[Job]] = ContextVar("faktory_async_current_job")
-
-INTERRUPTED: Final[Outcome] = Fail(
-    errtype="Interrupted", message="the worker stopped before the job was finished"
-)
 
 
 def current_job() -> Job:
@@ -54,7 +50,7 @@ async def perform(run: Run, handlers: HandlerSource) -> Outcome:
 
 async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
     run.begin()
-    outcome = INTERRUPTED
+    outcome: Outcome = INTERRUPTED
     try:
         with run.scope, _as_current(job):
             outcome = _sound(await runner(job))

@@ -17,7 +17,8 @@ from faktory_async.protocol import Command, Ticket
 from faktory_async.protocol import Fail as FailCommand
 from faktory_async.worker._line import Line
 from faktory_async.worker._outcome import Ack, Outcome
-from faktory_async.worker._run import Run
+from faktory_async.worker._reservation import Moment
+from faktory_async.worker._run import Run, present
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -56,13 +57,15 @@ class _Report:
             if isinstance(outcome, Ack)
             else FailCommand(run.jid, outcome.errtype, outcome.message, outcome.backtrace)
         )
-        self.written_at: float | None = None
+        self.written_at: Moment | None = None
 
-    def may_go(self, now: float) -> bool:
+    def may_go(self, now: Moment) -> bool:
         """Whether sending it, perhaps once more, can do no harm to a later run of the job."""
-        if now >= self.run.reserved_until:
+        if self.run.reservation.left(now) <= 0:
             return False
-        return self.done or self.written_at is None or now < self.written_at + _REPEAT_FAIL
+        if self.done or self.written_at is None:
+            return True
+        return now.since(self.written_at) < _REPEAT_FAIL
 
 
 class Reports:
@@ -130,7 +133,7 @@ class Reports:
 
     async def _deliver(self) -> None:
         connection = await self._line.connection()
-        now = anyio.current_time()
+        now = present()
         while self._waiting and len(self._under_way) < _MOST:
             report = self._waiting.popleft()
             if report.may_go(now):
@@ -142,7 +145,7 @@ class Reports:
 
     async def _exchange(self, connection: Connection) -> None:
         commands = [report.command for report in self._under_way]
-        sent_at = anyio.current_time()
+        sent_at = present()
         try:
             ticket = await connection.send(commands, timeout=_PATIENCE, renewed=True)
         except FaktoryError as error:
@@ -166,7 +169,7 @@ class Reports:
             for command, reply in zip(ticket.commands, ticket.replies, strict=False)
         ]
 
-    def _return(self, answers: list[FaktoryError | None], *, written_at: float | None) -> bool:
+    def _return(self, answers: list[FaktoryError | None], *, written_at: Moment | None) -> bool:
         """Settle what was answered; put the rest back in front, in its order: True if none."""
         reports, self._under_way = self._under_way, []
         again = [

@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from typing import Final
 
 import anyio
 
-from faktory_async.model import Envelope, Job
+from faktory_async.model import Envelope, Job, world
 from faktory_async.net import on_asyncio
+from faktory_async.worker._reservation import Moment, Reservation
 
-# What the server makes of a job's `reserve_for`.
-_DEFAULT_RESERVATION: Final = 1_800
-_LEAST_RESERVATION: Final = 60
+
+def present() -> Moment:
+    """Return the present moment, on the event loop's clock and on the wall's."""
+    return Moment(anyio.current_time(), world().utcnow().timestamp())
 
 
 class Run:
@@ -19,32 +20,27 @@ class Run:
 
     Args:
         envelope: What FETCH brought.
-        fetched_at: When that FETCH was sent, on anyio's clock: the reservation is not older.
+        fetched_at: When that FETCH was sent.
 
     Attributes:
+        reservation: How long it is ours.
         scope: What the handler runs in.
         was_cut: Whether the run was cut short, perhaps before it began.
         reported: Whether an outcome was handed to the reports; there is only one.
     """
 
-    def __init__(self, envelope: Envelope, fetched_at: float) -> None:
+    def __init__(self, envelope: Envelope, fetched_at: Moment) -> None:
         self.envelope = envelope
-        self.fetched_at = fetched_at
+        self.reservation = Reservation(fetched_at, envelope.reserve_for)
         self.scope = anyio.CancelScope()
         self.was_cut = False
         self.reported = False
         self._task: asyncio.Task[object] | None = None
-        self._seconds = _DEFAULT_RESERVATION
 
     @property
     def jid(self) -> str:
         """The job's id."""
         return self.envelope.jid
-
-    @property
-    def reserved_until(self) -> float:
-        """When the reservation surely still holds, on anyio's clock."""
-        return self.fetched_at + self._seconds
 
     def job(self) -> Job:
         """Return the job for its handler.
@@ -52,10 +48,7 @@ class Run:
         Raises:
             InvalidJobError: it cannot be decoded.
         """
-        job = self.envelope.job()
-        if job.reserve_for:  # the server takes 0 for "not given"
-            self._seconds = max(job.reserve_for, _LEAST_RESERVATION)
-        return job
+        return self.envelope.job()
 
     def begin(self) -> None:
         """Note that the calling task runs the handler from here on."""

@@ -1,0 +1,48 @@
+"""How long a fetched job is surely ours. Pure."""
+
+from typing import Final, NamedTuple
+
+# What the server makes of a job's `reserve_for`.
+_DEFAULT: Final = 1_800
+_LEAST: Final = 60
+
+
+class Moment(NamedTuple):
+    """A point in time on two clocks: neither tells alone how much time has passed.
+
+    A monotonic clock stands still while the machine sleeps, the wall clock can be put back.
+
+    Attributes:
+        monotonic: The event loop's clock, in seconds.
+        wall: The wall clock, in Unix seconds.
+    """
+
+    monotonic: float
+    wall: float
+
+    def since(self, earlier: "Moment") -> float:
+        """Return the seconds that passed: what the clock says that saw more of them."""
+        return max(self.monotonic - earlier.monotonic, self.wall - earlier.wall)
+
+
+class Reservation:
+    """The server's promise not to give a job to anybody else for a time.
+
+    Args:
+        began: When its FETCH was sent: the reservation is not older.
+        reserve_for: What the job says, in seconds.
+
+    Attributes:
+        seconds: How long it lasts; Enterprise can make it longer.
+    """
+
+    __slots__ = ("began", "seconds")
+
+    def __init__(self, began: Moment, reserve_for: int | None) -> None:
+        self.began = began
+        # The server takes 0 for "not given".
+        self.seconds: float = max(reserve_for, _LEAST) if reserve_for else _DEFAULT
+
+    def left(self, now: Moment) -> float:
+        """Return the seconds for which it surely still holds; none or less when it is over."""
+        return self.seconds - now.since(self.began)
