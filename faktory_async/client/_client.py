@@ -14,7 +14,18 @@ from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._report import PushReport, Tally
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job, ServerInfo
-from faktory_async.net import TLS, Address, Connector, Dial, Limits, Pool, Timeouts
+from faktory_async.net import (
+    TLS,
+    Address,
+    Connector,
+    Dial,
+    Ledger,
+    Limits,
+    OnConnect,
+    OnDisconnect,
+    Pool,
+    Timeouts,
+)
 from faktory_async.protocol import Command, Flush, Info, PushBulk
 
 R = TypeVar("R")
@@ -42,6 +53,10 @@ class Client:
         password: Goes before the URL's own.
         limits: How many connections, and how large a reply may be.
         timeouts: How long anything may take; on by default.
+        on_connect: Called without arguments for every connection that was made.
+        on_disconnect: Called once for each of them when it has ended, with the `FaktoryError` that
+            says why, or None where it was closed in peace. Both are plain functions, which must
+            not take long; what they raise is logged.
 
     Raises:
         AddressError: the URL, the environment or the TLS options make no address.
@@ -56,14 +71,19 @@ class Client:
         password: str | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        on_connect: OnConnect | None = None,
+        on_disconnect: OnDisconnect | None = None,
     ) -> None:
         self._address = Address.resolve(url, password)
         connector = Connector(self._address, tls=tls, dial=dial, limits=limits, timeouts=timeouts)
-        timeouts = connector.timeouts
+        limits, timeouts = connector.limits, connector.timeouts
         self._pool = Pool(
             connector,
-            max_connections=connector.limits.max_connections,
+            max_connections=limits.max_connections,
+            max_idle=limits.max_idle,
+            idle_expiry=limits.idle_expiry,
             timeout=timeouts.pool,
+            ledger=Ledger(on_connect, on_disconnect),
         )
         self._pushes = GroupCommit(self._pool, timeouts.command)
         self._patience = timeouts.pool
@@ -86,12 +106,16 @@ class Client:
             raise ClientStateError(f"the client is {'closed' if self._closed else 'open'} already")
         self._home = (current_token(), os.getpid())
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, force: bool = False) -> None:
         """Refuse new pushes, wait for those under way, and close the connections.
 
-        The wait is bounded, since every push is. May be called again. Cancelled, it waits no
-        longer, and the connections are ended without a goodbye. After a fork the connections are
-        left to the process that opened the client.
+        The wait is bounded, since every push is. May be called again, with force too. Cancelled, it
+        waits no longer, and the connections are ended without a goodbye. After a fork the
+        connections are left to the process that opened the client.
+
+        Args:
+            force: Wait for nobody. Pushes that were not written yet end with a `ClientStateError`,
+                the others, and other commands, with a `ConnectionLostError`.
 
         Raises:
             ClientStateError: the client belongs to another event loop.
@@ -102,6 +126,9 @@ class Client:
         self._closed = True
         if forked:
             return
+        if force:
+            self._pushes.cut()
+            self._pool.cut()
         try:
             await self._pushes.settled()
         finally:

@@ -22,6 +22,7 @@ import anyio
 from faktory_async.client._line import MAX_BYTES, MAX_JOBS, Line
 from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
+    ClientStateError,
     CommandTimeoutError,
     ConnectionLostError,
     FaktoryError,
@@ -119,6 +120,22 @@ class GroupCommit:
             if self._nobody is None:
                 self._nobody = anyio.Event()
             await self._nobody.wait()
+
+    def cut(self) -> None:
+        """Let no push wait any longer.
+
+        Those that were not written end with a `ClientStateError`. The others' connections are
+        aborted: they end as those of a connection that was lost.
+        """
+        for waiter in self._line.came_before(self._number):
+            waiter.settle(ClientStateError("the client was closed before the job was sent"))
+        for frame in list(self._frames):
+            frame.connection.abort()
+            if frame.ticket is not None:
+                self._settle(
+                    [each for each in frame.waiters if each.is_there],
+                    frame.connection.failure(frame.ticket),
+                )
 
     # -- the waiter's task --------------------------------------------------------------------
 

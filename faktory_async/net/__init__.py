@@ -5,6 +5,7 @@ from faktory_async.net._asyncio_link import AsyncioLink
 from faktory_async.net._connect import Connector
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
+from faktory_async.net._ledger import Ledger, OnConnect, OnDisconnect
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
 from faktory_async.net._native import Event, Native
@@ -24,10 +25,13 @@ __all__ = [
     "Connector",
     "Dial",
     "Event",
+    "Ledger",
     "Limits",
     "Link",
     "MemoryLink",
     "Native",
+    "OnConnect",
+    "OnDisconnect",
     "Pool",
     "Right",
     "StreamLink",

@@ -97,6 +97,11 @@ class Connection:
         """Whether no command can be sent any more."""
         return self._error is not None or self._session.state in _OVER
 
+    @property
+    def error(self) -> FaktoryError | None:
+        """Why the connection was given up; None where it was not."""
+        return self._error
+
     def __repr__(self) -> str:
         return f"<Connection {self._session.state.name.lower()}>"
 

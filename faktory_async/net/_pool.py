@@ -15,6 +15,8 @@ import anyio
 
 from faktory_async.errors import ClientStateError, PoolTimeoutError
 from faktory_async.net._connection import Connection
+from faktory_async.net._ledger import Ledger
+from faktory_async.net._native import Native
 
 _CLOSED: Final = "the client is closed"
 
@@ -71,6 +73,9 @@ class Pool:
         connect: Dials and shakes hands, bounded in time by itself.
         max_connections: How many connections exist at most.
         timeout: Seconds to wait for a connection to come free.
+        max_idle: How many of them are kept while nobody uses them; None for all.
+        idle_expiry: Seconds after which an idle connection is not lent again; None for never.
+        ledger: Notes what happens.
     """
 
     def __init__(
@@ -79,11 +84,20 @@ class Pool:
         *,
         max_connections: int,
         timeout: float,
+        max_idle: int | None = None,
+        idle_expiry: float | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._connect = connect
         self._max = max_connections
         self._timeout = timeout
-        self._idle: list[Connection] = []
+        self._max_idle = max_connections if max_idle is None else max_idle
+        self._expiry = math.inf if idle_expiry is None else idle_expiry
+        self.ledger = Ledger() if ledger is None else ledger
+        self._at_home: Native | None = None
+        self._idle: list[tuple[Connection, float]] = []  # and since when; the oldest first
+        self._lent: set[Connection] = set()  # for a block
+        self._dials: set[anyio.CancelScope] = set()
         self._slots = 0  # connections lent, idle or being dialled
         self._waiters: deque[_Waiter | _Claim] = deque()
         self._dead: list[Connection] = []  # aborted, and still to be freed
@@ -112,9 +126,11 @@ class Pool:
             FaktoryError: whatever the dial raises.
         """
         connection = await self._take_by(deadline)
+        self._lent.add(connection)
         try:
             yield connection
         finally:
+            self._lent.discard(connection)
             await self._give_back(connection)
 
     async def aclose(self) -> None:
@@ -122,15 +138,29 @@ class Pool:
 
         May be called again. Cancelled, the connections are ended without a goodbye.
         """
+        self._end_waiting()
+        idle, self._idle = self._idle, []
+        async with anyio.create_task_group() as goodbyes:
+            for connection, _ in idle:
+                goodbyes.start_soon(self._drop, connection)
+            goodbyes.start_soon(self.bury)
+
+    def cut(self) -> None:
+        """Lend nothing any more, and end every dial and every connection that is lent for a block.
+
+        Who uses one of them gets a `ConnectionLostError`, who dials or waits a `ClientStateError`.
+        """
+        self._end_waiting()
+        for scope in self._dials:
+            scope.cancel()
+        for connection in self._lent:
+            connection.abort()
+
+    def _end_waiting(self) -> None:
         self._closed = True
         for waiter in self._waiters:
             waiter.end()
         self._waiters.clear()
-        idle, self._idle = self._idle, []
-        async with anyio.create_task_group() as goodbyes:
-            for connection in idle:
-                goodbyes.start_soon(self._drop, connection)
-            goodbyes.start_soon(self.bury)
 
     # -- slots without waiting ----------------------------------------------------------------
 
@@ -147,7 +177,17 @@ class Pool:
     @property
     def has_usable(self) -> bool:
         """Whether a connection lies idle that is not dead."""
-        return any(connection.usable for connection in self._idle)
+        return any(connection.usable for connection, _ in self._idle)
+
+    @property
+    def idle(self) -> int:
+        """How many connections lie idle."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return len(self._waiters)
 
     def take_now(self, *, may_dial: bool = True) -> Connection | Right | None:
         """Take a slot, if there is one at once: a connection, or the right to dial one.
@@ -155,8 +195,7 @@ class Pool:
         Args:
             may_dial: Whether a new connection would do.
         """
-        while self._idle:
-            connection = self._idle.pop()
+        while (connection := self._idle_one()) is not None:
             if connection.usable:
                 return connection
             self._discard(connection)
@@ -168,6 +207,7 @@ class Pool:
 
     def claim(self, granted: Callable[[Connection | Right], None]) -> None:
         """Call `granted` with the next slot that comes free, after those who came before."""
+        self.ledger.waits += 1
         self._waiters.append(_Claim(granted, self._discard))
 
     async def dial(self) -> Connection:
@@ -177,7 +217,7 @@ class Pool:
             FaktoryError: whatever the dial raises.
         """
         await self.bury()
-        return await self._connect()
+        return await self._new()
 
     def put_back(self, slot: Connection | Right) -> None:
         """Give a slot back, from anywhere: an idle connection is kept, any other one aborted."""
@@ -188,8 +228,9 @@ class Pool:
             self._free_slot()
         elif self._waiters:
             self._waiters.popleft().grant(slot)
-        else:
-            self._idle.append(slot)
+        elif not self._keep(slot):
+            self._discard(slot)
+            self._free_slot()
 
     async def bury(self) -> None:
         """Free what aborted connections still hold; on asyncio that is nothing.
@@ -201,8 +242,37 @@ class Pool:
                 await self._dead.pop().aclose()
 
     def _discard(self, connection: Connection) -> None:
+        self.ledger.disconnected(connection)
         connection.abort()  # there is nobody to say goodbye to
         self._dead.append(connection)
+
+    # -- idle connections ---------------------------------------------------------------------
+
+    def _idle_one(self) -> Connection | None:
+        """Take the connection that was used last out of the idle ones."""
+        if self._idle and self._expiry < math.inf:
+            self._expire()
+        return self._idle.pop()[0] if self._idle else None
+
+    def _keep(self, connection: Connection) -> bool:
+        """Put a connection to the idle ones, unless there are enough of them."""
+        since = 0.0
+        if self._expiry < math.inf:
+            since = self._expire()
+        if len(self._idle) >= self._max_idle:
+            return False
+        self._idle.append((connection, since))
+        return True
+
+    def _expire(self) -> float:
+        """End those that were idle for too long, and return what time it is."""
+        if self._at_home is None:  # before the first connection there is perhaps no event loop yet
+            self._at_home = Native()
+        now = self._at_home.now()
+        while self._idle and self._idle[0][1] + self._expiry <= now:
+            self._discard(self._idle.pop(0)[0])
+            self._free_slot()
+        return now
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -216,13 +286,12 @@ class Pool:
     async def _take(self) -> Connection:
         if self._closed:
             raise ClientStateError(_CLOSED)
-        connection = None
-        if self._idle:
-            connection = self._idle.pop()
-        elif self._slots < self._max:
-            self._slots += 1
-        else:
-            connection = await self._wait()
+        connection = self._idle_one()
+        if connection is None:
+            if self._slots < self._max:
+                self._slots += 1
+            else:
+                connection = await self._wait()
         if connection is not None and connection.usable:
             return connection
         return await self._dial(connection)
@@ -231,14 +300,33 @@ class Pool:
         """Dial within a slot that this task holds; the slot is passed on when that fails."""
         try:
             if dead is not None:
+                self.ledger.disconnected(dead)
                 dead.abort()  # there is nobody to say goodbye to
                 await dead.aclose()
-            return await self._connect()
+            return await self._new()
         except BaseException:
             self._free_slot()
             raise
 
+    async def _new(self) -> Connection:
+        """Dial and note what came of it."""
+        with anyio.CancelScope() as scope:
+            self._dials.add(scope)
+            try:
+                connection = await self._connect()
+            except Exception:
+                self.ledger.failed += 1
+                raise
+            finally:
+                self._dials.discard(scope)
+            self.ledger.connected()
+            if not scope.cancel_called:
+                return connection
+            self._discard(connection)  # it was made in the moment of the cut
+        raise ClientStateError(_CLOSED)
+
     async def _wait(self) -> Connection | None:
+        self.ledger.waits += 1
         waiter = _Waiter()
         self._waiters.append(waiter)
         try:
@@ -271,11 +359,12 @@ class Pool:
             await self._drop(connection)
         elif self._waiters:
             self._waiters.popleft().grant(connection)
-        else:
-            self._idle.append(connection)
+        elif not self._keep(connection):
+            await self._drop(connection)
 
     async def _drop(self, connection: Connection) -> None:
         """Close a connection whose slot this task holds, and pass the slot on."""
+        self.ledger.disconnected(connection)
         try:
             await connection.aclose()
         finally:

@@ -185,7 +185,7 @@ class Setting:
         assert not pushes._line._lenient
         assert not pushes._frames
         assert pool._slots == len(pool._idle) == self.links
-        assert all(connection.idle for connection in pool._idle)
+        assert all(connection.idle for connection, _ in pool._idle)
 
 
 def _loop() -> object:
@@ -230,6 +230,31 @@ def after(seconds: float, answer: Callable[[Line], Awaitable[bytes | None]]) -> 
         return await answer(line)
 
     return late
+
+
+def stop_reading(it: Setting, number: int) -> Callable[[], None]:
+    """Let the peer read nothing more from a connection after its next command, until called."""
+    link = it.peer.connections[number].link
+    receive, goes_on = link.receive, anyio.Event()
+
+    async def later() -> bytes:
+        await goes_on.wait()
+        return await receive()
+
+    link.receive = later  # type: ignore[method-assign]
+    return goes_on.set
+
+
+async def stalled_leader(it: Setting, *others: int) -> Callable[[], None]:
+    """Let 1 lead a frame, with others, whose bytes do not leave until the return is called."""
+    gate = it.peer.hold("PUSHB", it.store)
+    await it.start(0)
+    go_on = stop_reading(it, 0)
+    await it.start(1, *others, size=200)
+    gate.open()
+    await quiet()
+    assert it.client._pushes._frames
+    return go_on
 
 
 HOW: Final = ["scope", "task"]

@@ -36,6 +36,7 @@ from tests.client._setting import (
     quiet,
     setting,
     skip_native_on_trio,
+    stalled_leader,
 )
 from tests.net._cancel import cancelled_at
 from tests.worker.peer import OKAY, Line, bulk, jobs_of
@@ -979,31 +980,6 @@ async def test_when_everybody_in_a_frame_is_cancelled_its_connection_is_closed(
         await it.start(4)
         assert it.kinds([4]) == {None}
         assert it.dialler.began == 2
-
-
-def stop_reading(it: Setting, number: int) -> Callable[[], None]:
-    """Let the peer read nothing more from a connection after its next command, until called."""
-    link = it.peer.connections[number].link
-    receive, goes_on = link.receive, anyio.Event()
-
-    async def later() -> bytes:
-        await goes_on.wait()
-        return await receive()
-
-    link.receive = later  # type: ignore[method-assign]
-    return goes_on.set
-
-
-async def stalled_leader(it: Setting, *others: int) -> Callable[[], None]:
-    """Let 1 lead a frame, with others, whose bytes do not leave until the return is called."""
-    gate = it.peer.hold("PUSHB", it.store)
-    await it.start(0)
-    go_on = stop_reading(it, 0)
-    await it.start(1, *others, size=200)
-    gate.open()
-    await quiet()
-    assert it.client._pushes._frames
-    return go_on
 
 
 async def test_a_cancelled_leader_is_held_while_the_bytes_of_others_leave() -> None:

@@ -101,7 +101,7 @@ def check(client: Client) -> None:
     assert pushes._callers == pushes._leading == pushes._dialling == len(pushes._line) == 0
     assert not pushes._frames
     assert pool._slots == len(pool._idle)
-    assert all(connection.idle for connection in pool._idle)
+    assert all(connection.idle for connection, _ in pool._idle)
 
 
 @pytest.mark.parametrize("cuts", [False, True])

@@ -4,14 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from faktory_async.errors import ClientStateError, ConnectError, PoolTimeoutError
-from faktory_async.net import Connection, Pool, memory_links
+from faktory_async.errors import (
+    ClientStateError,
+    ConnectError,
+    ConnectionLostError,
+    FaktoryError,
+    PoolTimeoutError,
+)
+from faktory_async.net import Connection, Ledger, Pool, Right, memory_links
 from faktory_async.net._pool import _Waiter
 from tests.net._faktory import Echo, Recorder, Server
 from tests.net._loops import in_virtual_time, on_virtual_asyncio
@@ -47,14 +53,15 @@ class Network:
 
 
 @asynccontextmanager
-async def pooled(max_connections: int = 1) -> AsyncGenerator[tuple[Pool, Network]]:
+async def pooled(max_connections: int = 1, **options: Any) -> AsyncGenerator[tuple[Pool, Network]]:
     async with anyio.create_task_group() as tg:
         network = Network(tg)
-        pool = Pool(network.connect, max_connections=max_connections, timeout=TIMEOUT)
+        pool = Pool(network.connect, max_connections=max_connections, timeout=TIMEOUT, **options)
         yield pool, network
         await pool.aclose()
         await when(lambda: pool._slots == 0)
         assert network.open == 0
+        assert pool.ledger.opened == pool.ledger.closed == len(network.links)
         tg.cancel_scope.cancel()
 
 
@@ -401,3 +408,164 @@ async def test_closing_a_pool_says_goodbye_on_every_idle_connection() -> None:
         await pool.aclose()
         await when(lambda: all(server.lines[-1:] == ["END"] for server in network.servers))
         assert len(network.servers) == 3
+
+
+# -- idle connections -----------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_connection_that_was_idle_for_too_long_is_replaced() -> None:
+    async with pooled(idle_expiry=60.0) as (pool, network):
+        async with pool.lease() as first:
+            pass
+        await anyio.sleep(59)
+        async with pool.lease() as again:
+            assert again is first
+        await anyio.sleep(60)
+        async with pool.lease() as second:
+            assert second is not first
+        assert len(network.links) == 2
+
+
+@in_virtual_time
+async def test_those_that_nobody_needs_any_more_end_when_they_are_too_old() -> None:
+    async with pooled(3, idle_expiry=60.0) as (pool, network):
+        for user in (started := await users(pool, network, 3)):
+            user.enough.set()
+        await when(lambda: all(map(is_done, started)))
+        for _ in range(3):
+            await anyio.sleep(30)
+            async with pool.lease():
+                pass
+        assert pool.idle == 1
+        assert pool._slots == 1
+
+
+@in_virtual_time
+@pytest.mark.parametrize("way", ["lease", "slot"])
+async def test_no_more_than_the_limit_are_kept_idle(way: str) -> None:
+    async with pooled(3, max_idle=1) as (pool, network):
+        if way == "lease":
+            for user in (started := await users(pool, network, 3)):
+                user.enough.set()
+            await when(lambda: all(map(is_done, started)))
+        else:
+            rights = [pool.take_now() for _ in range(3)]
+            assert all(isinstance(right, Right) for right in rights)
+            for connection in [await pool.dial() for _ in rights]:
+                pool.put_back(connection)
+        assert pool.idle == 1
+        assert pool._slots == 1
+
+
+@in_virtual_time
+async def test_where_none_is_kept_idle_those_who_wait_still_get_it() -> None:
+    async with pooled(1, max_idle=0) as (pool, network):
+        first, second = await users(pool, network, 2)
+        first.enough.set()
+        await when(partial(has_one, second))
+        assert second.connection is first.connection
+        second.enough.set()
+        await when(partial(is_done, second))
+        assert pool.idle == 0
+
+
+# -- the cut ------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_cut_ends_who_waits_who_dials_and_who_has_one() -> None:
+    async with pooled(2) as (pool, network):
+        [user] = await users(pool, network, 1)
+        network.may_dial = anyio.Event()
+        dialler, waiter = User(pool), User(pool)
+        network.tasks.start_soon(dialler)
+        await when(lambda: pool._slots == 2)
+        network.tasks.start_soon(waiter)
+        await when(lambda: pool.waiting == 1)
+        pool.cut()
+        await when(lambda: dialler.done and waiter.done)
+        assert type(dialler.error) is type(waiter.error) is ClientStateError
+        assert user.connection is not None
+        assert type(user.connection.error) is ConnectionLostError
+        user.enough.set()
+
+
+@in_virtual_time
+async def test_a_connection_that_is_made_in_the_moment_of_the_cut_is_not_lent() -> None:
+    async with pooled() as (pool, network):
+        connect = pool._connect
+
+        async def connect_and_cut() -> Connection:
+            connection = await connect()
+            pool.cut()
+            return connection
+
+        pool._connect = connect_and_cut
+        user = User(pool)
+        network.tasks.start_soon(user)
+        await when(partial(is_done, user))
+        assert type(user.error) is ClientStateError
+
+
+# -- the ledger ---------------------------------------------------------------------------------
+
+
+class Diary:
+    """What the hooks were told."""
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.ends: list[FaktoryError | None] = []
+        self.ledger = Ledger(self.connected, self.ends.append)
+
+    def connected(self) -> None:
+        self.connects += 1
+
+
+@in_virtual_time
+async def test_hooks_hear_of_every_connection_and_why_it_ended() -> None:
+    diary = Diary()
+    async with pooled(ledger=diary.ledger) as (pool, network):
+        async with pool.lease():
+            assert diary.connects == 1
+        await network.servers[0].link.aclose()  # while it is idle
+        async with pool.lease() as connection:
+            assert diary.connects == 2
+            assert [str(end) for end in diary.ends] == ["the server ended an idle connection"]
+            connection.abort()
+        async with pool.lease() as connection:
+            await connection.send([Echo("its answer is not awaited")])
+        assert [type(end) for end in diary.ends] == [ConnectionLostError] * 3
+        assert "reply still due" in str(diary.ends[-1])
+        async with pool.lease():
+            pass
+    assert diary.connects == len(diary.ends) == 4
+    assert diary.ends[-1] is None
+
+
+@in_virtual_time
+async def test_a_hook_that_fails_costs_nobody_anything(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("a hook's own mistake")
+
+    async with pooled(ledger=Ledger(fail, fail)) as (pool, _), pool.lease():
+        pass
+    assert [record.message for record in caplog.records] == [
+        "on_connect failed",
+        "on_disconnect failed",
+    ]
+
+
+@in_virtual_time
+async def test_waits_and_failed_dials_are_counted() -> None:
+    async with pooled() as (pool, network):
+        network.failures.append(ConnectError("not now"))
+        with pytest.raises(ConnectError):
+            async with pool.lease():
+                pass
+        started = await users(pool, network, 3)
+        for user in started:
+            user.enough.set()
+        await when(lambda: all(map(is_done, started)))
+        assert (pool.ledger.failed, pool.ledger.waits, pool.ledger.opened) == (1, 2, 1)

@@ -168,11 +168,13 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lent_twice(self) -> None:
         lent = [lease.connection for lease in self.holding()]
-        assert len({*lent, *self.pool._idle}) == len(lent) + len(self.pool._idle)
+        assert len({*lent, *(connection for connection, _ in self.pool._idle)}) == len(lent) + len(
+            self.pool._idle
+        )
 
     @invariant()
     def no_idle_connection_owes_a_reply(self) -> None:
-        assert all(connection.idle for connection in self.pool._idle)
+        assert all(connection.idle for connection, _ in self.pool._idle)
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
