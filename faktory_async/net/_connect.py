@@ -78,6 +78,7 @@ class Connector:
         Cancellation closes what was opened so far.
         """
         patience = self.timeouts.connect
+        link: Link | None = None
         try:
             with anyio.move_on_after(patience):
                 link = await self._open_link()
@@ -91,7 +92,9 @@ class Connector:
         except FaktoryError as error:
             error.add_note(f"while connecting to {self.address}")
             raise
-        raise ConnectError(f"no connection to {self.address} within {patience:g} s")
+        if link is None:
+            raise ConnectError(f"no connection to {self.address} within {patience:g} s")
+        raise ConnectError(_why_no_handshake(self.address, patience))
 
     async def _open_link(self) -> Link:
         if self._dial is None:
@@ -107,6 +110,14 @@ class Connector:
         if self.address.tls and self._context is None:
             self._context = self._tls.make_context()
         return self._context
+
+
+def _why_no_handshake(address: Address, patience: float) -> str:
+    hint = "" if address.tls else "; one that speaks TLS needs tcp+tls://"
+    return (
+        f"{address} took the connection, but did not shake hands within {patience:g} s: "
+        f"is a Faktory running there, and is it its command port, usually 7419{hint}?"
+    )
 
 
 def _from_url(kind: type[_O], address: Address, names: Mapping[str, str]) -> _O:
