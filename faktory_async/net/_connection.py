@@ -238,8 +238,12 @@ class Connection:
         """Return why a ticket never gets its replies, and whether its command may be executed."""
         return self._failure(ticket)
 
-    async def receive(self, ticket: Ticket) -> None:
+    async def receive(self, ticket: Ticket, *, count: int | None = None) -> None:
         """Wait until every reply of the ticket is there.
+
+        Args:
+            ticket: What `send` or `post` returned.
+            count: How many replies are enough for now; all by default.
 
         Raises:
             CommandTimeoutError: not in time; the connection is given up.
@@ -249,14 +253,17 @@ class Connection:
 
         Cancelled, nothing is lost: it can be called again, by another task too.
         """
-        with anyio.CancelScope(deadline=ticket.deadline) as scope:
-            while not ticket.done:
-                pieces = self._pieces
-                await self._progress_of(ticket)
-                if ticket.patience is not None and self._pieces != pieces:
-                    ticket.deadline = anyio.current_time() + ticket.patience
-                    scope.deadline = ticket.deadline
-        await self._settle(ticket)
+        wanted = len(ticket.commands) if count is None else count
+        while len(ticket.replies) < wanted:
+            with anyio.CancelScope(deadline=ticket.deadline) as scope:
+                while len(ticket.replies) < wanted:
+                    pieces = self._pieces
+                    await self._progress_of(ticket)
+                    if ticket.patience is not None and self._pieces != pieces:
+                        ticket.deadline = anyio.current_time() + ticket.patience
+                        scope.deadline = ticket.deadline
+                return
+            await self._settle(ticket)
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -333,14 +340,22 @@ class Connection:
         await self._read_or_wait()
 
     async def _settle(self, ticket: Ticket) -> None:
-        """Come to an end when the time is over: take what is there already, or give up."""
-        if ticket.done:
+        """Come to an end when the time is over: take what is there already, or give up.
+
+        A loop that was blocked may be late, not the server. So where pieces renew the deadline,
+        those that have waited here do so too.
+        """
+        if ticket.done or (ticket.patience and anyio.current_time() < ticket.deadline):
             return
-        # A loop that was blocked may be late, not the server.
+        pieces = self._pieces
         with anyio.move_on_after(_DRAIN):
             while self._link.readable() and not ticket.done:
                 await self._progress_of(ticket)
-        if not ticket.done:
+        if ticket.done:
+            return
+        if ticket.patience is not None and self._pieces != pieces and self._error is None:
+            ticket.deadline = anyio.current_time() + ticket.patience
+        else:
             self._give_up(CommandTimeoutError("the server did not answer in time"))
             raise self._failure(ticket)
 

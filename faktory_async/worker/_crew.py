@@ -1,8 +1,7 @@
 """One run of a worker: everyone who takes part, and how they come to an end."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -10,7 +9,8 @@ from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from faktory_async.worker._beat import Heart
-from faktory_async.worker._fetching import Fetcher
+from faktory_async.worker._fetching import Fetchers
+from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._outcome import INTERRUPTED, Fail, Outcome
@@ -60,7 +60,7 @@ class Crew:
         handlers: What works the jobs.
         phases: How the run is ended.
         fetchers: Who brings jobs in.
-        slots: One for every job that may be worked at the same time.
+        gate: Where the slot of a job is given back.
         heart: Who beats.
         reports: Who tells the server how jobs ended.
         grace: Seconds that handlers may take to finish once the worker is told to stop.
@@ -72,8 +72,8 @@ class Crew:
         handlers: HandlerSource,
         *,
         phases: Phases,
-        fetchers: Sequence[Fetcher],
-        slots: anyio.Semaphore,
+        fetchers: Fetchers,
+        gate: Gate,
         heart: Heart,
         reports: Reports,
         grace: float,
@@ -82,12 +82,11 @@ class Crew:
         self._handlers = handlers
         self._phases = phases
         self._fetchers = fetchers
-        self._slots = slots
+        self._gate = gate
         self._heart = heart
         self._reports = reports
         self._grace = grace
         self._signals = signals and can_receive_signals()
-        self._at_work = len(fetchers)  # fetchers that have not said goodbye
         self._runs: set[Run] = set()
         self._interrupted: list[str] = []
         self._fetches_out = 0
@@ -129,8 +128,9 @@ class Crew:
             crew.start_soon(obey_signals, self._phases.lifecycle)
         crew.start_soon(self._member, self._heart.run)
         crew.start_soon(self._member, self._reports.run)
-        for fetcher in self._fetchers:
-            crew.start_soon(self._fetch, fetcher, jobs)
+        self._fetchers.begin(
+            lambda fetch: crew.start_soon(self._fetch, fetch), lambda run: self._start(run, jobs)
+        )
 
     async def _member(self, run: Callable[[], Awaitable[None]]) -> None:
         """Whatever a member dies of, jobs and reports still come to their end in order."""
@@ -141,14 +141,10 @@ class Crew:
                 self._error = error
             self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
 
-    async def _fetch(self, fetcher: Fetcher, jobs: TaskGroup) -> None:
-        def start(run: Run) -> None:
-            self._start(run, jobs)
-
+    async def _fetch(self, fetch: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._member(partial(fetcher.run, start))
+            await self._member(fetch)
         finally:
-            self._at_work -= 1
             self._notice_idle()
 
     # -- jobs ---------------------------------------------------------------------------------
@@ -174,10 +170,10 @@ class Crew:
         if outcome is INTERRUPTED and not run.reported:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)
-        self._slots.release()
+        self._gate.release(run.envelope.queue)
 
     def _notice_idle(self) -> None:
-        if not self._runs and not self._at_work:
+        if not self._runs and not self._fetchers.at_work:
             self._idle.set()
 
     # -- the end ------------------------------------------------------------------------------
@@ -191,7 +187,7 @@ class Crew:
         self._reports.hurry()
         with anyio.move_on_after(_LAST):
             await self._reports.settled()
-        self._fetches_out = sum(fetcher.fetching for fetcher in self._fetchers)
+        self._fetches_out = self._fetchers.fetching
 
     def _details(self) -> StopDetails:
         return StopDetails(

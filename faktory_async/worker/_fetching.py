@@ -5,127 +5,252 @@ fetcher waits for besides it may be cut short, the FETCH itself is awaited.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from faktory_async.errors import FaktoryError, InvalidJobError, ServerError
 from faktory_async.model import Envelope
-from faktory_async.net import Connection
-from faktory_async.protocol import Fetch
+from faktory_async.net import Connection, Native
+from faktory_async.protocol import Command, Fetch, Ticket
+from faktory_async.worker._gate import Gate
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line
 from faktory_async.worker._phases import Phases
+from faktory_async.worker._queues import Commands
 from faktory_async.worker._reservation import Moment
+from faktory_async.worker._riders import Riders
 from faktory_async.worker._run import Run, present
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
 # An empty FETCH answers after 2.1 s, one in a stalled server after up to 12 s.
 _PATIENCE: Final = 15.0
+# How long a fetcher is kept that gets no slot; an empty FETCH takes as long.
+_IDLE: Final = 2.0
+
+
+class Fetchers:
+    """All fetchers of one run: one while there is little to do, and more under load.
+
+    One is added when a FETCH has found a job waiting and slots are free. One leaves when it finds
+    nothing, or no slot, or no server, and is not the last one.
+
+    Args:
+        line: Makes a line that says HELLO with the worker's wid.
+        gate: Where a FETCH gets its slot and its queues.
+        phases: When to stop.
+        riders: What goes in front of a FETCH.
+        most: How many fetchers there may be.
+
+    Attributes:
+        at_work: Fetchers that have not said goodbye; each has at most one connection.
+        fetching: How many FETCHes are unanswered.
+    """
+
+    def __init__(
+        self, line: Callable[[], Line], gate: Gate, phases: Phases, *, riders: Riders, most: int
+    ) -> None:
+        self.at_work = 0
+        self.fetching = 0
+        self.gate = gate
+        self.phases = phases
+        self.riders = riders
+        self.commands = Commands()
+        self._line = line
+        self._most = most
+        self._staying = 0
+        gate.on_room = self._add
+
+    def begin(
+        self,
+        enlist: Callable[[Callable[[], Awaitable[None]]], object],
+        start: Callable[[Run], None],
+    ) -> None:
+        """Begin with one fetcher.
+
+        Args:
+            enlist: Runs a fetcher until the worker is quiet, or it is needed no more. It raises
+                `AuthenticationError` where the server no longer takes the password.
+            start: Takes over a run, and with it the slot.
+        """
+        self._enlist = enlist
+        self.start = start
+        self._add()
+
+    def grow(self) -> None:
+        """Add a fetcher if there is a slot for it besides the caller's own."""
+        if self.gate.slots.free > 1:
+            self._add()
+
+    def spare(self) -> bool:
+        """Tell a fetcher whether it may leave; the last one may not."""
+        if self._staying > 1:
+            self._staying -= 1
+            return True
+        return False
+
+    def _add(self) -> None:
+        if self.at_work < self._most and self.phases.lifecycle.phase is Phase.RUNNING:
+            self.at_work += 1
+            self._staying += 1
+            self._enlist(Fetcher(self._line(), self).run)
 
 
 class Fetcher:
     """One loop of FETCHes on one line.
 
     Args:
-        line: The connection, which says HELLO with the worker's wid.
-        queues: Where to look, in this order.
-        slots: One for every job that may be worked at the same time.
-        phases: When to stop.
-
-    Attributes:
-        fetching: Whether a FETCH is unanswered.
+        line: The connection.
+        fetchers: All of them.
     """
 
-    def __init__(
-        self,
-        line: Line,
-        queues: Sequence[str],
-        slots: anyio.Semaphore,
-        phases: Phases,
-    ) -> None:
-        self.fetching = False
+    def __init__(self, line: Line, fetchers: Fetchers) -> None:
         self._line = line
-        self._command = Fetch(tuple(queues))
-        self._slots = slots
-        self._phases = phases
+        self._fetchers = fetchers
+        self._gate = fetchers.gate
+        self._riders = fetchers.riders
+        self._phases = fetchers.phases
+        self._leaving = False
+        self._now = Native().now
 
-    async def run(self, start: Callable[[Run], None]) -> None:
-        """Fetch until the worker is quiet, then say goodbye.
-
-        Args:
-            start: Takes over a run, and with it the slot.
+    async def run(self) -> None:
+        """Fetch until the worker is quiet or this fetcher is one too many, and say goodbye.
 
         Raises:
             AuthenticationError: the server no longer takes the password.
         """
         try:
-            while self._phases.lifecycle.phase is Phase.RUNNING:
-                await self._round(start)
+            while self._phases.lifecycle.phase is Phase.RUNNING and await self._round():
+                pass
         finally:
+            self._stay()
             await self._line.hang_up()
+            self._fetchers.at_work -= 1
 
-    async def _round(self, start: Callable[[Run], None]) -> None:
-        connection = self._at_hand() or await self._get_ready()
+    async def _round(self) -> bool:
+        """Send one FETCH, or wait until that is possible; False where the fetcher is to leave."""
+        connection = self._line.at_hand
         if connection is None:
-            return
+            self._stay()
+            return await self._dial()
+        if names := self._gate.enter():
+            return await self._fetch(connection, names)
+        self._stay()
+        return await self._wait()
+
+    async def _dial(self) -> bool:
+        with self._phases.before(Phase.QUIET):
+            if await self._line.attempt() is None:
+                if self._fetchers.spare():
+                    return False
+                await self._line.pause()
+        return True
+
+    async def _wait(self) -> bool:
+        with self._phases.before(Phase.QUIET):
+            self._leaving = await self._gate.room(_IDLE)
+        return self._leaving or not self._fetchers.spare()
+
+    def _stay(self) -> None:
+        """No FETCH leaves now, though it was said so."""
+        if self._leaving:
+            self._leaving = False
+            self._gate.stayed()
+
+    # -- one FETCH ------------------------------------------------------------------------------
+
+    async def _fetch(self, connection: Connection, names: Sequence[str]) -> bool:
         run: Run | None = None
+        problem: FaktoryError | None = None
+        sent_at = present()
         try:
-            if self._phases.lifecycle.phase is Phase.RUNNING:
-                run = await self._fetch(connection)
+            run = await self._bring(connection, self._fetchers.commands.fetch(names), sent_at)
+        except FaktoryError as error:
+            problem = error
         finally:
             if run is None:
-                self._slots.release()
+                self._gate.give_back(names)
+            else:
+                self._gate.fill(names, run.envelope.queue)
         if run is not None:
-            start(run)
+            await self._begin(run, at_once=self._now() - sent_at.monotonic <= self._line.at_once)
+            return True
+        if self._fetchers.spare():
+            return False
+        if problem is not None:
+            await self._recover(problem)
+        return True
 
-    def _at_hand(self) -> Connection | None:
-        """Take a slot if there is nothing to wait for: by far the most frequent case."""
-        connection = self._line.at_hand
-        if connection is not None:
-            try:
-                self._slots.acquire_nowait()
-            except anyio.WouldBlock:
-                return None
-        return connection
-
-    async def _get_ready(self) -> Connection | None:
-        """Take a slot as soon as there are one and a connection; None once the worker is quiet."""
-        connection: Connection | None = None
-        with self._phases.before(Phase.QUIET):
-            await self._slots.acquire()
-            try:
-                connection = await self._line.connection()
-            finally:
-                if connection is None:
-                    self._slots.release()
-        return connection
-
-    async def _fetch(self, connection: Connection) -> Run | None:
-        sent_at = present()
-        self.fetching = True
+    async def _bring(self, connection: Connection, command: Fetch, sent_at: Moment) -> Run | None:
+        """Send a FETCH and return what it brings, whatever that takes."""
+        self._fetchers.fetching += 1
         try:
-            ticket = connection.post([self._command], timeout=_PATIENCE, renewed=True)
-            if connection.unposted:
-                await connection.hand_over(ticket, shield=True)
-            await connection.receive(ticket)
-            data = self._command.decode(ticket.replies[0])
-        except ServerError as error:
-            # In a stall the server may have lost a job by this; it does not say which.
-            _log.warning("a FETCH was answered by an error: %s", error)
-            with self._phases.before(Phase.QUIET):
-                await self._line.pause()
-            return None
-        except FaktoryError as error:
-            with self._phases.before(Phase.QUIET):
-                await self._line.broke(error)
-            return None
+            data = await self._exchange(connection, command, sent_at)
         finally:
-            self.fetching = False
+            self._fetchers.fetching -= 1
         self._line.worked()
         return None if data is None else _run(data, sent_at)
+
+    async def _exchange(
+        self, connection: Connection, command: Fetch, sent_at: Moment
+    ) -> bytes | None:
+        riders = self._riders.board()
+        if self._leaving:
+            self._leaving = False
+            self._gate.left()
+        commands = (*riders, command)
+        try:
+            ticket = connection.post(commands, timeout=_PATIENCE, renewed=True)
+        except FaktoryError as error:
+            if riders:
+                self._riders.land(riders, (), sent_at, error)
+            raise
+        if riders:
+            await self._land(riders, connection, ticket, sent_at)
+        elif connection.unposted:
+            await connection.hand_over(ticket, shield=True)
+        await connection.receive(ticket)
+        return command.decode(ticket.replies[-1])
+
+    async def _land(
+        self,
+        riders: Sequence[Command[Any]],
+        connection: Connection,
+        ticket: Ticket,
+        sent_at: Moment,
+    ) -> None:
+        """Hand the riders' replies back as soon as they are there: FETCH may take its time."""
+        problem: FaktoryError | None = None
+        try:
+            if connection.unposted:
+                await connection.hand_over(ticket, shield=True)
+            await connection.receive(ticket, count=len(riders))
+        except FaktoryError as error:
+            problem = error
+            raise
+        finally:
+            self._riders.land(riders, ticket.replies[: len(riders)], sent_at, problem)
+
+    async def _begin(self, run: Run, *, at_once: bool) -> None:
+        """Start a run, and let it end, if it can do so at once, before the next FETCH leaves."""
+        self._gate.leave_soon()
+        self._leaving = True
+        self._fetchers.start(run)
+        await anyio.lowlevel.checkpoint()
+        if at_once:
+            self._fetchers.grow()
+
+    async def _recover(self, error: FaktoryError) -> None:
+        with self._phases.before(Phase.QUIET):
+            if isinstance(error, ServerError):
+                # In a stall the server may have lost a job by this; it does not say which.
+                _log.warning("a FETCH was answered by an error: %s", error)
+                await self._line.pause()
+            else:
+                await self._line.broke(error)
 
 
 def _run(data: bytes, sent_at: Moment) -> Run | None:

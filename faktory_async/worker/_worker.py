@@ -15,14 +15,17 @@ from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._crew import Crew, StopDetails
-from faktory_async.worker._fetching import Fetcher
+from faktory_async.worker._fetching import Fetchers
+from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import H, Handler, Handlers, HandlerSource
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line, Outage
 from faktory_async.worker._phases import Phases
+from faktory_async.worker._queues import Queues, check_limits, choice
 from faktory_async.worker._reports import Reports
+from faktory_async.worker._riders import NoRiders
+from faktory_async.worker._slots import Slots
 
-_MAX_FETCHERS: Final = 8
 _WID: Final = re.compile(r"[!-~]+")
 _WID_BYTES: Final = 8
 
@@ -45,10 +48,16 @@ class Worker:
         url: `tcp://` or `tcp+tls://`; by default what the environment says, see `Client`.
         dial: Opens links in place of TCP, such as `EmbeddedServer.dial`.
         tls: How a `tcp+tls://` URL is trusted.
-        queues: Where to fetch, in this order: as long as the first one holds jobs, the second one
-            waits.
+        queues: Where to fetch. A sequence is a strict order: as long as the first queue holds jobs,
+            the second one waits. A mapping from queue to weight, such as `{"critical": 5,
+            "default": 1}`, is drawn anew for every FETCH. A function that returns a sequence is
+            asked before every FETCH; while it returns none, nothing is fetched. See `set_queues`.
+        queue_limits: How many jobs of a queue are worked at the same time, where that is less than
+            `concurrency`; other queues have the slots meanwhile.
         concurrency: How many jobs are worked at the same time. Connections are few, whatever this
             is.
+        max_fetchers: How many connections fetch at most. There is one while there is little to do,
+            and more while every FETCH finds a job waiting and slots are free.
         grace: How long handlers may go on once the worker is told to stop, in seconds or as a
             `timedelta`. After that they are cancelled.
         labels: Words that the server's web page shows beside the worker.
@@ -69,18 +78,20 @@ class Worker:
         url: str | Address | None = None,
         dial: Dial | None = None,
         tls: TLS | None = None,
-        queues: Sequence[str] = ("default",),
+        queues: Queues = ("default",),
+        queue_limits: Mapping[str, int] | None = None,
         concurrency: int = 20,
+        max_fetchers: int = 8,
         grace: float | timedelta = 25,
         labels: Sequence[str] = (),
         wid: str | None = None,
         handle_signals: bool = True,
         timeouts: Timeouts | None = None,
     ) -> None:
-        if isinstance(queues, str):
-            raise UsageError(f"queues is a sequence of names: write [{queues!r}]")
         if concurrency < 1:
             raise UsageError("a worker needs a concurrency of at least 1")
+        if max_fetchers < 1:
+            raise UsageError("a worker needs max_fetchers of at least 1")
         seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
         if not seconds >= 0:
             raise UsageError("a grace is not negative")
@@ -102,15 +113,16 @@ class Worker:
             connector = Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
             return Line(connector, outage)
 
-        slots = anyio.Semaphore(concurrency, fast_acquire=True)
+        riders = NoRiders()
+        slots = Slots(concurrency, check_limits(queue_limits))
+        gate = self._gate = Gate(slots, choice(queues), riders)
         self._crew = Crew(
             self._handlers,
             phases=phases,
-            fetchers=[
-                Fetcher(line(identity), queues, slots, phases)
-                for _ in range(min(concurrency, _MAX_FETCHERS))
-            ],
-            slots=slots,
+            fetchers=Fetchers(
+                lambda: line(identity), gate, phases, riders=riders, most=max_fetchers
+            ),
+            gate=gate,
             heart=Heart(line(identity), self.wid, phases),
             reports=Reports(line(PRODUCER)),
             grace=seconds,
@@ -205,6 +217,19 @@ class Worker:
         To be called on the worker's event loop. Before `run`, it makes the run end at once.
         """
         self._phases.lifecycle.interrupt("stop()")
+
+    def set_queues(self, queues: Queues) -> None:
+        """Fetch from other queues from now on; from any thread.
+
+        A FETCH that is out, for up to 2 s, may still bring a job of the old ones. Limits stay.
+
+        Args:
+            queues: As the worker's option of that name.
+
+        Raises:
+            UsageError: a name that is none, a weight that is not above 0, or no queue at all.
+        """
+        self._gate.queues = choice(queues)
 
     async def _work_shielded(
         self, ended: anyio.Event, results: list[StopDetails | Exception]

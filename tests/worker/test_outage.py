@@ -232,7 +232,7 @@ async def test_a_dial_that_is_broken_ends_the_run_in_order() -> None:
         finished: list[str] = []
 
         async def dial() -> MemoryLink:
-            if peer.dials >= 3:
+            if peer.dials >= 2:
                 raise LookupError("a mistake in the dial")
             return await peer.dial()
 
