@@ -3,6 +3,7 @@
 from faktory_async.server._answers import MAX_CONNECTIONS, Answer, Answers, Close
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
+from faktory_async.server._edition import EDITIONS, Edition
 from faktory_async.server._embedded import EmbeddedServer
 from faktory_async.server._snapshots import (
     CountersSnapshot,
@@ -15,6 +16,7 @@ from faktory_async.server._waiting import FETCH_SECONDS, Waiting
 from faktory_async.server._workers import WorkerState
 
 __all__ = [
+    "EDITIONS",
     "FETCH_SECONDS",
     "MAX_CONNECTIONS",
     "Answer",
@@ -23,6 +25,7 @@ __all__ = [
     "Close",
     "Connection",
     "CountersSnapshot",
+    "Edition",
     "EmbeddedServer",
     "QueueSnapshot",
     "TimedSnapshot",

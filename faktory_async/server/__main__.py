@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 
 from faktory_async.net import DEFAULT_PORT
+from faktory_async.server._edition import EDITIONS
 from faktory_async.server._embedded import EmbeddedServer
 
 _DESCRIPTION: Final = (
@@ -23,7 +24,12 @@ _MAX_PORT: Final = 65_535
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     options = _parser().parse_args(arguments)
-    server = EmbeddedServer(host=options.host, port=options.port, password=options.password)
+    server = EmbeddedServer(
+        host=options.host,
+        port=options.port,
+        password=options.password,
+        edition=options.edition,
+    )
     loop = {"use_uvloop": find_spec("uvloop") is not None}
     return anyio.run(_serve, server, backend_options=loop)
 
@@ -54,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         "--password",
         default=os.environ.get("FAKTORY_PASSWORD"),
         help="what clients must prove to know; also read from FAKTORY_PASSWORD",
+    )
+    parser.add_argument(
+        "--edition",
+        choices=EDITIONS,
+        default=EDITIONS[0],
+        help="which Faktory it is; the free one refuses what only Enterprise has (%(default)s)",
     )
     return parser
 

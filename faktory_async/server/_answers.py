@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from faktory_async.server._batch_command import answer_batch
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._gojson import is_deeper
@@ -21,6 +22,8 @@ from faktory_async.server._reports import (
     parse_failure,
     parse_jid,
 )
+from faktory_async.server._track_command import answer_track
+from faktory_async.server._unique import NOT_UNIQUE
 from faktory_async.server._waiting import Waiting
 from faktory_async.server._workers import WorkerState
 
@@ -32,6 +35,9 @@ _SHUTDOWN: Final = b"-ERR shutdown in progress\r\n"
 _NO_QUEUE: Final = b"-ERR must call fetch with at least one queue\r\n"
 _MISSING_JID: Final = b"-ERR missing JID\r\n"
 _NO_MUTATION: Final = b"-ERR invalid format\r\n"
+_NOT_UNIQUE: Final = f"-{NOT_UNIQUE}\r\n".encode()
+_NO_BATCHES: Final = b"-ERR batch subsystem is only available in Faktory Enterprise\r\n"
+_NO_TRACKING: Final = b"-ERR tracking subsystem is only available in Faktory Enterprise\r\n"
 _STATES: Final = {
     WorkerState.RUNNING: OK,
     WorkerState.QUIET: b'$17\r\n{"state":"quiet"}\r\n',
@@ -87,7 +93,7 @@ class Answers:
         self._memory_mb = memory_mb
         self._handlers: dict[bytes, _Handler] = {
             b"ACK": self._ack,
-            b"BATCH": _enterprise("batch"),
+            b"BATCH": self._batch,
             b"BEAT": self._beat,
             b"END": _end,
             b"FAIL": self._fail,
@@ -98,7 +104,7 @@ class Answers:
             b"PUSH": self._push,
             b"PUSHB": self._push_bulk,
             b"QUEUE": self._queue,
-            b"TRACK": _enterprise("tracking"),
+            b"TRACK": self._track,
         }
 
     def open_connection(self) -> Connection:
@@ -161,6 +167,8 @@ class Answers:
         if retry is not None:
             self._broker.default_retry = retry
         refusal = self._broker.push(document)
+        if refusal == NOT_UNIQUE:
+            return _NOT_UNIQUE
         return OK if refusal is None else _error(refusal)
 
     def _push_bulk(self, connection: Connection, rest: bytes | None) -> Answer:
@@ -259,10 +267,21 @@ class Answers:
             return _error(error.text)
         return OK
 
+    # -- Enterprise ---------------------------------------------------------------------------
 
-def _enterprise(subsystem: str) -> _Handler:
-    reply = _error(f"{subsystem} subsystem is only available in Faktory Enterprise")
-    return lambda _connection, _rest: reply
+    def _batch(self, connection: Connection, rest: bytes | None) -> Answer:
+        del connection
+        if self._broker.enterprise is None:
+            return _NO_BATCHES
+        if rest is not None and self._is_too_deep(rest):
+            return _TOO_DEEP
+        return answer_batch(self._broker, self._broker.enterprise, rest or b"")
+
+    def _track(self, connection: Connection, rest: bytes | None) -> Answer:
+        del connection
+        if self._broker.enterprise is None:
+            return _NO_TRACKING
+        return answer_track(self._broker, self._broker.enterprise, rest or b"")
 
 
 def _end(_connection: Connection, _rest: bytes | None) -> Answer:

@@ -1,7 +1,6 @@
 """The state of a Faktory and what its commands do to it; no I/O, no clock of its own."""
 
-from collections.abc import Callable, Iterable, Iterator
-from math import ceil, floor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -23,6 +22,8 @@ from faktory_async.server._document import (
     normal_escapes,
     refusal,
 )
+from faktory_async.server._edition import Edition
+from faktory_async.server._enterprise import Enterprise
 from faktory_async.server._failure import (
     RESERVATION_EXPIRED,
     FailureReport,
@@ -34,7 +35,7 @@ from faktory_async.server._gotree import quote
 from faktory_async.server._queues import Queues
 from faktory_async.server._reservations import Reservation, Reservations
 from faktory_async.server._thorough import stored_document
-from faktory_async.server._timed_set import TimedSet
+from faktory_async.server._timed_set import TimedSet, moment_of, score_of
 from faktory_async.server._waiting import Waiting, WaitingRoom
 from faktory_async.server._workers import Introduction, Workers
 
@@ -68,8 +69,11 @@ class Broker:
     Args:
         clock: Returns the time in nanoseconds since 1970.
         rand: Returns a random integer from 0 to one below its argument.
+        edition: Which Faktory it is.
 
     Attributes:
+        edition: Which Faktory it is.
+        enterprise: What only Enterprise has; None on the free edition.
         default_retry: The retry of a job that names none. PUSH overwrites it, as on the real
             server.
         processed: How many jobs were worked on, whatever came of it.
@@ -77,10 +81,12 @@ class Broker:
         connections: The connections that said HELLO.
     """
 
-    def __init__(self, clock: Clock, rand: Random) -> None:
+    def __init__(self, clock: Clock, rand: Random, edition: Edition = Edition.OSS) -> None:
         self.clock: Final = clock
         self.rand: Final = rand
         self.started_at: Final = clock()
+        self.edition: Final = edition
+        self.enterprise: Final = Enterprise(rand) if edition is Edition.ENTERPRISE else None
         self.default_retry = _FIRST_RETRY
         self.processed = 0
         self.failures = 0
@@ -115,10 +121,30 @@ class Broker:
             except TimestampError as error:
                 return error.text
         self._complete(document, now if created_at is None else created_at)
+        if due <= now and (text := self._queue_refusal(document.queue)) is not None:
+            return text
+        if self.enterprise is not None:
+            text = self.enterprise.admit(document, max(due, now), now)
+            if text is not None:
+                return text
         if due > now:
             self.scheduled.add(encode_document(document), score_of(due))
-            return None
-        return self._enqueue(document, now)
+        else:
+            self._enqueue(document, now)
+        return None
+
+    def push_callbacks(self, now: int) -> None:
+        """Push the callbacks of batches that are due: after whatever changes a batch."""
+        if self.enterprise is None:
+            return
+        for document in self.enterprise.take_callbacks():
+            due = due_time(document.at) if document.at else 0
+            self._complete(document, now)
+            self.enterprise.admit_callback(document, max(due, now), now)
+            if due > now:
+                self.scheduled.add(encode_document(document), score_of(due))
+            else:
+                self._enqueue(document, now)
 
     def _complete(self, document: Document, created_at: int) -> None:
         if not document.queue:
@@ -128,21 +154,24 @@ class Broker:
         if not document.created_at:
             document.created_at = format_time(created_at)
 
-    def _enqueue(self, document: Document, now: int) -> str | None:
-        name = document.queue
+    def _queue_refusal(self, name: str) -> str | None:
         if name not in self.queues and not is_queue_name(name):
             return f"cannot get {quote(name)} queue: {QUEUE_NAME_RULE}"
-        document.enqueued_at = format_time(now)
-        self.append(name, encode_document(document), now)
         return None
+
+    def _enqueue(self, document: Document, now: int) -> None:
+        document.enqueued_at = format_time(now)
+        self.append(document.queue, encode_document(document), now)
 
     def append(self, name: str, payload: bytes, now: int) -> None:
         """Put a payload into a queue, or hand it to who waits for it."""
         queue = self.queues.open(name)
         waiting = self._room.first(name)
+        if self.enterprise is not None:
+            self.enterprise.enqueued(payload, now)
         if waiting is None:
             queue.jobs.append(payload)
-        else:
+        elif not self._is_expired(payload, now):
             waiting.deliver(self._hand_out(payload, waiting.connection.wid, now))
 
     def requeue(self, name: str, payload: bytes, now: int) -> None:
@@ -151,10 +180,16 @@ class Broker:
 
     # -- jobs out -----------------------------------------------------------------------------
 
-    def fetch(self, names: Iterable[str], wid: str) -> bytes | None:
+    def fetch(self, names: Sequence[str], wid: str) -> bytes | None:
         """Reserve the next job and return the reply; None when there is none now."""
-        payload = self.queues.pop(names)
-        return None if payload is None else self._hand_out(payload, wid, self.clock())
+        while (payload := self.queues.pop(names)) is not None:
+            now = self.clock()
+            if not self._is_expired(payload, now):
+                return self._hand_out(payload, wid, now)
+        return None
+
+    def _is_expired(self, payload: bytes, now: int) -> bool:
+        return self.enterprise is not None and self.enterprise.is_expired(payload, now)
 
     def wait(self, connection: Connection, names: Iterable[str]) -> Waiting:
         """Let a connection wait for a job of these queues, or for nothing if there are none."""
@@ -175,7 +210,9 @@ class Broker:
         return queue is not None and queue.paused
 
     def _hand_out(self, payload: bytes, wid: str, now: int) -> bytes:
-        self.working.reserve(payload, wid, now)
+        reservation = self.working.reserve(payload, wid, now)
+        if self.enterprise is not None:
+            self.enterprise.fetched(reservation.jid, now)
         return b"$%d\r\n%b\r\n" % (len(payload), payload)
 
     # -- reports ------------------------------------------------------------------------------
@@ -186,6 +223,10 @@ class Broker:
         if reservation is not None:
             self.working.remove(reservation)
             self.processed += 1
+            if self.enterprise is not None:
+                now = self.clock()
+                self.enterprise.succeeded(jid, now)
+                self.push_callbacks(now)
 
     def fail(self, jid: str, report: FailureReport) -> bool:
         """End a reservation with a failure; return whether the jid was reserved."""
@@ -201,6 +242,8 @@ class Broker:
         self.failures += 1
         document = stored_document(reservation.payload)
         verdict, due = note_failure(document, report, now, self.rand)
+        if self.enterprise is not None:
+            self.enterprise.failed(reservation.jid, verdict, now)
         match verdict:
             case Verdict.RETRY:
                 self.retries.add(encode_document(document), score_of(due))
@@ -208,10 +251,13 @@ class Broker:
                 self.bury(encode_document(document), now)
             case Verdict.DISCARD:
                 pass
+        self.push_callbacks(now)
 
     def bury(self, payload: bytes, now: int) -> None:
         """Put a payload into the dead set for 180 days."""
         self.dead.add(payload, score_of(now + _DEAD_FOR))
+        if self.enterprise is not None:
+            self.enterprise.buried(payload, now)
 
     def flush(self) -> None:
         """Forget every job and count; names, pauses, reservations and workers stay."""
@@ -219,6 +265,8 @@ class Broker:
         for entries in (self.scheduled, self.retries, self.dead):
             entries.clear()
         self.working.flush()
+        if self.enterprise is not None:
+            self.enterprise.flush()
         self.processed = self.failures = 0
 
     # -- connections --------------------------------------------------------------------------
@@ -275,8 +323,9 @@ class Broker:
         ):
             score = entries.first_score()
             if score is not None:
-                yield self._clockwork.tick_for(_moment_of(score), period)
-        for deadline in (self.working.first_deadline(), self.workers.first_deadline()):
+                yield self._clockwork.tick_for(moment_of(score), period)
+        ours = None if self.enterprise is None else self.enterprise.first_deadline()
+        for deadline in (self.working.first_deadline(), self.workers.first_deadline(), ours):
             if deadline is not None:
                 yield self._clockwork.tick_for(deadline, REAPING_PERIOD)
 
@@ -288,6 +337,7 @@ class Broker:
             self._purge(tick)
         if seconds % REAPING_PERIOD == 0:
             self._reap_reservations(tick)
+            self._expire(tick)
             return self.workers.reap(tick)
         return []
 
@@ -295,14 +345,21 @@ class Broker:
         begin = self.clock()
         counters = self.tasks[name]
         while (payload := entries.pop_due(score_of(now))) is not None:
+            document = stored_document(payload)
             # An illegal queue name comes out only here: such a job is lost, as on the real server.
-            if self._enqueue(stored_document(payload), now) is None:
+            if self._queue_refusal(document.queue) is None:
+                self._enqueue(document, now)
                 counters.enqueued += 1
         counters.wall_time += self.clock() - begin
 
     def _purge(self, now: int) -> None:
         while self.dead.pop_due(score_of(now)) is not None:
             self.tasks["Dead"].enqueued += 1
+
+    def _expire(self, now: int) -> None:
+        if self.enterprise is not None:
+            self.enterprise.expire(now)
+            self.push_callbacks(now)
 
     def _reap_reservations(self, now: int) -> None:
         for entry in self.working.take_expired(now):
@@ -318,15 +375,3 @@ _CYCLES: Final = {
     "Retries": PROMOTION_PERIOD,
     "Dead": PURGE_PERIOD,
 }
-
-
-def score_of(moment: int) -> float:
-    """Return nanoseconds since 1970 as the seconds by which sets are ordered."""
-    seconds, rest = divmod(moment, NANOSECONDS)
-    return seconds + rest / NANOSECONDS
-
-
-def _moment_of(score: float) -> int:
-    """Return the first moment at which an entry of this score is due."""
-    seconds = floor(score)
-    return seconds * NANOSECONDS + ceil((score - seconds) * NANOSECONDS)

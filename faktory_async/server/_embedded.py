@@ -16,6 +16,7 @@ from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
 from faktory_async.server._connection import Connection
 from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
+from faktory_async.server._edition import edition_of
 from faktory_async.server._gotree import MAX_DEPTH
 from faktory_async.server._host import Host, open_host
 from faktory_async.server._listener import Listener, listen
@@ -50,6 +51,8 @@ class EmbeddedServer:
         host: Where to listen.
         port: The port; 0 chooses a free one.
         password: What clients must prove to know; None lets everybody in.
+        edition: Which Faktory it is: "oss", which refuses what only Enterprise has, or
+            "enterprise".
         max_connections: How many clients are served at the same time; the real limit is 2,000.
         max_line: The longest command accepted, in bytes; the real server knows no limit.
         max_depth: How deep a pushed document may be nested; the real limit is 10,000.
@@ -57,6 +60,9 @@ class EmbeddedServer:
         fetch_wait: Seconds that a FETCH waits for a job before it answers nil.
         grace: Seconds for which clients that are connected at the end are told that the server
             is about to end, before their connections do.
+
+    Raises:
+        UsageError: there is no such edition.
 
     Attributes:
         host: Where it listens.
@@ -68,6 +74,7 @@ class EmbeddedServer:
         host: str = "127.0.0.1",
         port: int = 0,
         password: str | None = None,
+        edition: str = "oss",
         max_connections: int = 2_000,
         max_line: int = MAX_LINE,
         max_depth: int = MAX_DEPTH,
@@ -82,7 +89,7 @@ class EmbeddedServer:
         self._handshake_wait = handshake_wait
         self._fetch_wait = fetch_wait
         self._grace = grace
-        self._broker = Broker(time.time_ns, random.randrange)
+        self._broker = Broker(time.time_ns, random.randrange, edition_of(edition))
         self._answers = Answers(
             self._broker,
             password=password or "",

@@ -7,11 +7,12 @@ import msgspec
 from msgspec import Raw
 
 from faktory_async.server._broker import Broker
+from faktory_async.server._edition import Edition
 from faktory_async.server._gotime import NANOSECONDS, format_time
 from faktory_async.server._gowrite import format_float
 
 VERSION: Final = "1.10.0"
-DESCRIPTION: Final = "Faktory"
+_DESCRIPTIONS: Final = {Edition.OSS: "Faktory", Edition.ENTERPRISE: "Faktory Enterprise"}
 
 
 def info(broker: Broker, *, commands: int, memory_mb: int) -> bytes:
@@ -31,7 +32,7 @@ def info(broker: Broker, *, commands: int, memory_mb: int) -> bytes:
             ),
             "faktory": _faktory(broker),
             "server": {
-                "description": DESCRIPTION,
+                "description": _DESCRIPTIONS[broker.edition],
                 "faktory_version": VERSION,
                 "uptime": (now - broker.started_at) // NANOSECONDS,
                 "connections": len(broker.connections),

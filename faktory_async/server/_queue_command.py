@@ -23,7 +23,7 @@ def answer_queue(broker: Broker, rest: bytes | None) -> bytes:
     if rest is None:
         return INTERNAL_ERROR
     raw, *names = rest.split(b" ")
-    subcommand = _upper(raw)
+    subcommand = upper(raw)
     if subcommand == "LATENCY":
         return _latency(broker, names)
     change = _CHANGES.get(subcommand)
@@ -35,8 +35,8 @@ def answer_queue(broker: Broker, rest: bytes | None) -> bytes:
     return OK
 
 
-def _upper(raw: bytes) -> str:
-    """Go's upper case: one character for one, U+FFFD for what is no UTF-8."""
+def upper(raw: bytes) -> str:
+    """Return a word in Go's upper case: one character for one, U+FFFD for what is no UTF-8."""
     if raw.isascii():
         return raw.decode().upper()
     text = raw.decode("utf-8", "surrogateescape")

@@ -57,14 +57,21 @@ class Reservations:
         """Return the entries, the first to expire first."""
         return sorted(self._entries, key=_expiry)
 
-    def reserve(self, payload: bytes, wid: str, now: int) -> None:
-        """Note that a job was handed out."""
+    def reserve(self, payload: bytes, wid: str, now: int) -> Reservation:
+        """Note that a job was handed out, and return its record."""
         claim = claim_of(payload)
         jid = claim.jid
         seconds = max(claim.reserve_for or _DEFAULT_SECONDS, _SHORTEST_SECONDS)
         reservation = Reservation(jid, payload, wid, now, now + seconds * NANOSECONDS)
         self._records[jid] = reservation
         self._entries[reservation] = None
+        return reservation
+
+    def extend(self, jid: str, until: int) -> None:
+        """Let a reservation end later; it is never made shorter."""
+        reservation = self._records.get(jid)
+        if reservation is not None:
+            reservation.expires_at = max(reservation.expires_at, until)
 
     def release(self, jid: str) -> Reservation | None:
         """Forget the record of a jid and return it; its entry stays until `remove`."""

@@ -52,6 +52,7 @@ _FIELDS: Final[dict[str, Target]] = {
     "custom": Table(),
 }
 _JOB: Final = Record("client.Job", "Job", _FIELDS)
+NESTED_JOB: Final = Record("client.Job", "Job", _FIELDS, nullable=True)
 
 
 class Claim(Struct):
@@ -78,13 +79,13 @@ _stored: Final = msgspec.json.Decoder(Document)
 def document_of(tree: Tree) -> tuple[Document, str | None]:
     """Return what a JSON value says of a job, and Go's complaint if there is one."""
     fields, complaint = decode(_JOB, tree)
-    return _document(fields) if complaint is None else Document(), complaint
+    return document_from(fields) if complaint is None else Document(), complaint
 
 
 def documents_of(tree: Tree) -> tuple[list[Document], str | None]:
     """Return what a JSON value says of many jobs, and Go's complaint if there is one."""
     jobs, complaint = decode_all(_JOB, tree)
-    return [_document(fields) for fields in jobs] if complaint is None else [], complaint
+    return [document_from(fields) for fields in jobs] if complaint is None else [], complaint
 
 
 def stored_document(payload: bytes) -> Document:
@@ -112,7 +113,8 @@ def enqueued_at(payload: bytes) -> str:
         return stored_document(payload).enqueued_at
 
 
-def _document(fields: Fields) -> Document:
+def document_from(fields: Fields) -> Document:
+    """Return the job that was read into these fields."""
     document = Document(
         jid=fields.text("jid"),
         queue=fields.text("queue"),

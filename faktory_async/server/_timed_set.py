@@ -2,6 +2,9 @@
 
 import heapq
 from collections.abc import Iterator
+from math import ceil, floor
+
+from faktory_async.server._gotime import NANOSECONDS
 
 # What was removed or renewed stays in the heap until it outnumbers the rest by this many.
 _SLACK = 1000
@@ -65,3 +68,15 @@ class TimedSet:
         _, payload = heapq.heappop(self._heap)
         del self._scores[payload]
         return payload
+
+
+def score_of(moment: int) -> float:
+    """Return nanoseconds since 1970 as the seconds by which sets are ordered."""
+    seconds, rest = divmod(moment, NANOSECONDS)
+    return seconds + rest / NANOSECONDS
+
+
+def moment_of(score: float) -> int:
+    """Return the first moment at which an entry of this score is due."""
+    seconds = floor(score)
+    return seconds * NANOSECONDS + ceil((score - seconds) * NANOSECONDS)

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from faktory_async.server import Answers, Broker, Close, Connection, Waiting
+from faktory_async.server import Answers, Broker, Close, Connection, Edition, Waiting
 
 SECOND = 1_000_000_000
 # 2026-11-23 22:00:00 UTC, a whole hour, and an eighth of a second: ticks fall on :00.125.
@@ -19,11 +19,16 @@ class Driver:
     """
 
     def __init__(
-        self, *, password: str = "", max_connections: int = 2000, max_depth: int = 10_000
+        self,
+        *,
+        password: str = "",
+        edition: Edition = Edition.OSS,
+        max_connections: int = 2000,
+        max_depth: int = 10_000,
     ) -> None:
         self.now = START
         self.luck = 0
-        self.broker = Broker(lambda: self.now, lambda limit: min(self.luck, limit - 1))
+        self.broker = Broker(lambda: self.now, self._random, edition)
         self.answers = Answers(
             self.broker,
             password=password,
@@ -32,6 +37,9 @@ class Driver:
             memory_mb=lambda: 7,
         )
         self._first: Connection | None = None
+
+    def _random(self, limit: int) -> int:
+        return min(self.luck, limit - 1)
 
     @property
     def first(self) -> Connection:

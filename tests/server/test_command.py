@@ -122,6 +122,28 @@ def test_takes_a_password_from_the_environment() -> None:
         assert ask(server, "sekrit") == b"+OK\r\n"
 
 
+def info(server: Process) -> bytes:
+    """Return what INFO says."""
+    with server.dial() as sock, sock.makefile("rb") as replies:
+        sock.sendall(b'HELLO {"v":2}\r\nINFO\r\n')
+        return [replies.readline() for _ in range(4)][-1]
+
+
+def test_is_the_free_edition_unless_told_otherwise() -> None:
+    with running("--port", "0") as free, running("--port=0", "--edition=enterprise") as paid:
+        assert b'"description":"Faktory",' in info(free)
+        assert b'"description":"Faktory Enterprise",' in info(paid)
+
+
+def test_refuses_an_edition_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--edition=pro"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "argument --edition: invalid choice: 'pro'" in said
+    assert re.search(r"oss'?, '?enterprise", said)
+
+
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("--port", str(taken.getsockname()[1]))

@@ -151,6 +151,7 @@ def test_the_environment_names_it_for_as_long_as_the_test_runs(
     ("marker", "complaint"),
     [
         ("secret='x'", "*UsageError: faktory_server has no option 'secret'; it has *password*"),
+        ("edition='pro'", "*UsageError: 'pro' is no edition of Faktory: *'oss' and 'enterprise'"),
         ("'x'", "*UsageError: the marker faktory_server takes its options by name"),
     ],
 )

@@ -151,6 +151,13 @@ class TestMarkers:
         assert repr(faktory_server) == f"<FaktoryServer tcp://localhost:{faktory_server.port}>"
 
 
+@pytest.mark.asyncio
+@pytest.mark.faktory_server(edition="enterprise")
+async def test_it_can_be_of_the_enterprise_edition(faktory_server: FaktoryServer) -> None:
+    async with Client() as client:
+        assert (await client.info()).server.description == "Faktory Enterprise"
+
+
 def test_an_unknown_option_is_answered_by_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no option 'pass', 'prot'; it has .*password, port"):
         FaktoryServer(prot=7419, **{"pass": "x"})

@@ -1,0 +1,1 @@
+"""The Enterprise edition, fact by fact."""
