@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faktory_async.client import CallNext as CallNext
     from faktory_async.client import Client as Client
+    from faktory_async.client import PushMiddleware as PushMiddleware
     from faktory_async.client import PushReport as PushReport
     from faktory_async.errors import AddressError as AddressError
     from faktory_async.errors import ArgumentsError as ArgumentsError
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     from faktory_async.worker import current_job as current_job
 
 _HOMES = {
-    "client": ("Client", "PushReport"),
+    "client": ("CallNext", "Client", "PushMiddleware", "PushReport"),
     "errors": (
         "AddressError",
         "ArgumentsError",
@@ -96,6 +98,7 @@ __all__ = [
     "AddressError",
     "ArgumentsError",
     "AuthenticationError",
+    "CallNext",
     "Client",
     "ClientStateError",
     "CommandTimeoutError",
@@ -118,6 +121,7 @@ __all__ = [
     "NotUniqueError",
     "PoolTimeoutError",
     "ProtocolError",
+    "PushMiddleware",
     "PushReport",
     "ServerBusyError",
     "ServerError",

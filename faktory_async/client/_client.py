@@ -2,16 +2,17 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from anyio.lowlevel import EventLoopToken, current_token
 
-from faktory_async.client._frames import encoded, frames
+from faktory_async.client._bulk import Bulk
+from faktory_async.client._frames import MAX_JOBS, encoded
 from faktory_async.client._group_commit import GroupCommit
-from faktory_async.client._report import PushReport, Tally
+from faktory_async.client._middleware import PushMiddleware, chain
+from faktory_async.client._report import PushReport
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job, ServerInfo
 from faktory_async.net import (
@@ -26,7 +27,7 @@ from faktory_async.net import (
     Pool,
     Timeouts,
 )
-from faktory_async.protocol import Command, Flush, Info, PushBulk
+from faktory_async.protocol import Command, Flush, Info
 
 R = TypeVar("R")
 
@@ -57,6 +58,9 @@ class Client:
         on_disconnect: Called once for each of them when it has ended, with the `FaktoryError` that
             says why, or None where it was closed in peace. Both are plain functions, which must
             not take long; what they raise is logged.
+        middleware: `async (job, call_next) -> Job`, around every job of `push` and `push_bulk`
+            before it is encoded, the first one outermost. What it returns is pushed; what it raises
+            touches that job alone.
 
     Raises:
         AddressError: the URL, the environment or the TLS options make no address.
@@ -73,6 +77,7 @@ class Client:
         timeouts: Timeouts | None = None,
         on_connect: OnConnect | None = None,
         on_disconnect: OnDisconnect | None = None,
+        middleware: Sequence[PushMiddleware] = (),
     ) -> None:
         self._address = Address.resolve(url, password)
         connector = Connector(self._address, tls=tls, dial=dial, limits=limits, timeouts=timeouts)
@@ -87,6 +92,8 @@ class Client:
         )
         self._pushes = GroupCommit(self._pool, timeouts.command)
         self._patience = timeouts.pool
+        self._max_job = limits.max_job
+        self._through = chain(middleware)
         self._home: tuple[EventLoopToken, int] | None = None
         self._closed = False
 
@@ -156,25 +163,31 @@ class Client:
         outcome of its own.
 
         Args:
-            job: What to push.
-            timeout: Seconds for everything: waiting for a connection, dialling, writing, and the
-                reply. By default each has its own, see `Timeouts`.
+            job: What to push. Where its `at` is more than a day ago, it draws a `UserWarning`.
+            timeout: Seconds for everything but the middleware: waiting for a connection, dialling,
+                writing, and the reply. By default each has its own, see `Timeouts`.
 
         Returns:
-            The job, once the server has it.
+            The job, as the middleware made it, once the server has it.
 
         Raises:
-            InvalidJobError: the job cannot be sent intact; nothing was sent.
+            InvalidJobError: the job cannot be sent intact, or is too big; nothing was sent.
             JobRejectedError: the server's validation refused it.
-            NotUniqueError: an equal job is there already (Enterprise).
+            NotUniqueError: an equal job is there already (Enterprise). The reply of PUSHB has it as
+                a text that begins with `NOTUNIQUE` or says "not unique"; that is how other clients
+                have it, and was never seen on a real Enterprise server by this one.
             ServerBusyError: the server could not say whether it has the job.
             UnavailableError: no answer. Its `maybe_executed` is False where the job is certainly
                 not stored.
             ClientStateError: the client is not open, or is used in another event loop or process.
+            Exception: whatever a middleware raises; nothing was sent.
 
         Cancelled before its bytes left, the job is not stored; after that, nobody knows.
         """
-        data = encoded(job)
+        if self._through is not None:
+            self._check_home()
+            job = await self._through(job)
+        data = encoded(job, self._max_job)
         self._check_home()
         if timeout is None:
             await self._pushes.push(job.jid, data, self._patience)
@@ -184,36 +197,71 @@ class Client:
             raise UsageError("a timeout is more than 0 seconds")
         return job
 
-    async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:
-        """Store many jobs, in frames of at most 1,000 jobs or 1 MiB, one after the other.
+    async def push_bulk(
+        self,
+        jobs: Iterable[Job] | AsyncIterable[Job],
+        *,
+        report: PushReport | None = None,
+        chunk: int = MAX_JOBS,
+        in_flight: int = 4,
+        progress: Callable[[PushReport], None] | None = None,
+        ordered: bool = False,
+    ) -> PushReport:
+        """Store many jobs, in frames of at most `chunk` jobs or 1 MiB, several at the same time.
 
         Args:
             jobs: Any iterable or async iterable; it is read as it is sent, so a generator of
-                millions needs no more memory than one frame.
+                millions needs no more memory than the frames under way. A frame leaves when it is
+                full, the last one when the source ends. An async generator is closed when the
+                bulk ends before it does.
+            report: A fresh one to fill, for whoever wants to look at it meanwhile, or after an
+                exception. By default one is made.
+            chunk: How many jobs a frame has at most, 1 to 1,000.
+            in_flight: How many frames are under way at the same time. Each takes a connection for
+                one exchange; other pushes have their turn between them.
+            progress: Called with the report when a frame is done. What it raises ends the bulk as
+                an exception of the source does.
+            ordered: Whether jobs are stored in the order of the source: all frames go over one
+                connection, pipelined. Where the server refuses a frame as a whole, all its jobs
+                are rejected then, while otherwise the bad one among them is found.
 
         Returns:
-            What became of the jobs.
+            What became of the jobs. A job that cannot be sent, that a middleware raised for, or
+            that the server refused is one of `rejected`. On trouble with the server, the report
+            comes back with `error` set, see `PushReport.raise_for_error`.
 
         Raises:
-            InvalidJobError: a job cannot be sent intact; the frames before it are stored.
-            UnavailableError: no answer; `maybe_executed` speaks of the frame that failed.
+            InvalidJobError: the source gave something that is no `Job`.
+            UsageError: a report that is not fresh, a chunk or a number of frames out of range.
             ClientStateError: the client is not open, or is used in another event loop or process.
+            Exception: whatever the source raises.
 
-        A note of the exception says what became of the jobs before, whatever was raised, by the
-        source of the jobs too. Cancelled, the frames that were answered are stored, the one under
-        way perhaps.
+        When an exception passes through, frames under way are awaited first, the jobs read since
+        are not sent, and a note of the exception says what was stored. Cancelled, the frames
+        under way are `unknown`. Either way the report given is exact.
         """
         self._check_home()
-        tally = Tally()
-        try:
-            async with aclosing(frames(jobs)) as cut:
-                async for frame in cut:
-                    errors = await self._execute(PushBulk(list(frame.jobs.values())))
-                    tally.add(len(frame.jobs), errors)
-        except Exception as error:
-            tally.explain(error)
-            raise
-        return tally.report()
+        if report is None:
+            report = PushReport()
+        elif report != PushReport():
+            raise UsageError("push_bulk needs a fresh PushReport")
+        if not 1 <= chunk <= MAX_JOBS or in_flight < 1:
+            raise UsageError(
+                f"push_bulk needs a chunk of 1 to {MAX_JOBS} and in_flight of 1 or more"
+            )
+        bulk = Bulk(
+            self._pool,
+            self._pushes,
+            report,
+            through=self._through,
+            max_job=self._max_job,
+            chunk=chunk,
+            in_flight=in_flight,
+            ordered=ordered,
+            progress=progress,
+        )
+        await bulk.run(jobs)
+        return report
 
     # -- the server ---------------------------------------------------------------------------
 

@@ -1,79 +1,142 @@
-"""Cutting a stream of jobs into the frames of PUSHB. Pure, apart from awaiting the source."""
+"""Cutting a stream of jobs into the frames of PUSHB. Pure."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Final
 
-from faktory_async.errors import InvalidJobError
-from faktory_async.model import Job
+from faktory_async.errors import FaktoryError, InvalidJobError, ProtocolError
+from faktory_async.model import Job, world
 
 MAX_JOBS: Final = 1_000
 MAX_BYTES: Final = 1024 * 1024
 
+_LONG_AGO: Final = timedelta(days=1)
 
-def encoded(job: Job) -> bytes:
-    """Return the job as it is sent.
+
+def encoded(job: Job, max_bytes: int) -> bytes:
+    """Return the job as it is sent; one that is due since more than a day draws a `UserWarning`.
 
     Raises:
-        InvalidJobError: for what is no job, or cannot be encoded.
+        InvalidJobError: for what is no job, cannot be encoded, or is larger than that.
     """
     if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
         raise InvalidJobError(f"must be a Job, not {type(job).__name__}")
-    return job.to_json()
+    if job.at is not None and world().utcnow() - job.at > _LONG_AGO:
+        warnings.warn(
+            # Nothing here differs from job to job: Python remembers every text that it has shown.
+            f"`at` of the {job.jobtype} is more than a day ago: the job will run at once",
+            stacklevel=3,
+        )
+    data = job.to_json()
+    if len(data) > max_bytes:
+        raise InvalidJobError(
+            f"{job.jobtype} {job.jid} has {len(data)} bytes; "
+            f"the limit is {max_bytes}, see Limits(max_job=...)"
+        )
+    return data
+
+
+def meant_for_all(jids: Iterable[str], errors: Mapping[str, FaktoryError]) -> FaktoryError | None:
+    """Return what holds for those jobs of a frame that its reply does not name; None for stored.
+
+    Args:
+        jids: The jobs of the frame.
+        errors: What the reply says, by jid.
+    """
+    sent = set(jids)
+    strangers = errors.keys() - sent
+    if not strangers:
+        return None
+    # The server names a job that nobody sent. Of one job alone it can only mean that one; among
+    # several nobody knows whose refusal it is.
+    error = errors[min(strangers)]
+    if len(sent) == 1:
+        return error
+    return ProtocolError(f"the server refused a job that was not sent: {error}")
 
 
 class Frame:
     """Jobs that go out together: at most 1,000, or 1 MiB, and no jid twice.
 
     The reply names failed jobs by their jid, so within one frame it must be unique.
+
+    Args:
+        start: How many jobs of the source came before its first one.
+
+    Attributes:
+        jobs: The encoded jobs by jid, as long as nothing is known of them.
+        accepted: How many the server has stored.
+        errors: What became of the others, by jid; of those too that never could be sent.
+        sent: Whether any of them may have reached the server.
+        error: Why it was not sent.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("accepted", "error", "errors", "jobs", "sent", "size", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
         self.jobs: dict[str, bytes] = {}
-        self._size = 0
+        self.size = 0
+        self.accepted = 0
+        self.errors: dict[str, Exception] = {}
+        self.sent = False
+        self.error: FaktoryError | None = None
 
-    def add(self, job: Job) -> bool:
-        """Take the job in, or return False where it belongs into the next frame.
-
-        Raises:
-            InvalidJobError: when it cannot be encoded.
-        """
-        data = encoded(job)
-        full = len(self.jobs) >= MAX_JOBS or self._size + len(data) > MAX_BYTES
-        if self.jobs and (full or job.jid in self.jobs):
-            return False
-        self.jobs[job.jid] = data
-        self._size += len(data)
-        return True
+    def settle(self, jids: Iterable[str], error: Exception | None) -> None:
+        """Note what became of these jobs, once they were sent: an error, or None for stored."""
+        self.sent = True
+        for jid in jids:
+            del self.jobs[jid]
+            if error is None:
+                self.accepted += 1
+            else:
+                self.errors[jid] = error
 
 
-async def frames(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncGenerator[Frame]:
-    """Yield the jobs as frames, holding one at a time.
+class Cutter:
+    """Collects jobs until they make a frame.
 
-    Raises:
-        InvalidJobError: for what is no job, or cannot be encoded.
+    Args:
+        most: How many jobs a frame has at most.
+
+    Attributes:
+        read: How many jobs came so far.
+        frame: The one that is not complete.
     """
-    cutter = _Cutter()
-    # Two loops, since one generator more, left unfinished by an error, would have to be closed too.
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            if (frame := cutter.add(job)) is not None:
-                yield frame
-    else:
-        for job in jobs:
-            if (frame := cutter.add(job)) is not None:
-                yield frame
-    if cutter.frame.jobs:
-        yield cutter.frame
 
+    def __init__(self, most: int) -> None:
+        self.read = 0
+        self.frame = Frame(0)
+        self._most = most
+        self._count = 0
 
-class _Cutter:
-    def __init__(self) -> None:
-        self.frame = Frame()
+    def add(self, jid: str, data: bytes) -> Frame | None:
+        """Take a job in; return a frame where one is complete."""
+        frame = self.frame
+        complete = None
+        if frame.size + len(data) > MAX_BYTES or jid in frame.jobs or jid in frame.errors:
+            complete = self.rest()
+            frame = self.frame
+        frame.jobs[jid] = data
+        frame.size += len(data)
+        return self._counted() or complete
 
-    def add(self, job: Job) -> Frame | None:
-        """Take the job in; return the frame before it where that is complete."""
-        if self.frame.add(job):
+    def refuse(self, jid: str, error: Exception) -> Frame | None:
+        """Take note of a job that cannot be sent; return a frame where one is complete."""
+        complete = self.rest() if jid in self.frame.jobs or jid in self.frame.errors else None
+        self.frame.errors[jid] = error
+        return self._counted() or complete
+
+    def rest(self) -> Frame | None:
+        """Return what has come since the last frame, if anything has."""
+        if not self._count:
             return None
-        complete, self.frame = self.frame, Frame()
-        self.frame.add(job)
+        complete, self.frame = self.frame, Frame(self.read)
+        self._count = 0
         return complete
+
+    def _counted(self) -> Frame | None:
+        self.read += 1
+        self._count += 1
+        return self.rest() if self._count == self._most else None

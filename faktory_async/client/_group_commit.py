@@ -19,7 +19,8 @@ from typing import Final
 
 import anyio
 
-from faktory_async.client._line import MAX_BYTES, MAX_JOBS, Line
+from faktory_async.client._frames import MAX_BYTES, MAX_JOBS, meant_for_all
+from faktory_async.client._line import Line
 from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
     ClientStateError,
@@ -28,7 +29,6 @@ from faktory_async.errors import (
     FaktoryError,
     JobRejectedError,
     PoolTimeoutError,
-    ProtocolError,
     TooManyConnectionsError,
 )
 from faktory_async.net import Connection, Native, Pool, Right
@@ -50,6 +50,11 @@ class GroupCommit:
     Args:
         pool: Lends the slots.
         patience: Seconds that a frame may take, unless one of its pushes asked for more.
+
+    Attributes:
+        pushes: How many jobs were to be pushed so far, in bulk too.
+        frames: How many frames were sent, in bulk too.
+        resends: How many jobs were sent again, since a dead connection had not taken them.
     """
 
     def __init__(self, pool: Pool, patience: float) -> None:
@@ -60,7 +65,9 @@ class GroupCommit:
         self._leading = 0  # waiters that hold a slot
         self._dialling = 0  # those of them who hold the right to dial
         self._frames: set[Frame] = set()
-        self._number = 0
+        self.pushes = 0
+        self.frames = 0
+        self.resends = 0
         self._round_trip = 0.0
         self._no_further_until = -math.inf
         self._queued = False  # for a slot of the pool
@@ -87,10 +94,10 @@ class GroupCommit:
 
         Cancelled before its bytes left, the job leaves with its caller; after that nobody knows.
         """
-        self._number += 1
+        self.pushes += 1
         self._callers += 1
         deadline = self._native.now() + seconds
-        waiter = Waiter(jid, data, self._number, seconds, deadline, strict=strictly)
+        waiter = Waiter(jid, data, self.pushes, seconds, deadline, strict=strictly)
         self._line.append(waiter)
         try:
             self._kick()
@@ -127,7 +134,7 @@ class GroupCommit:
         Those that were not written end with a `ClientStateError`. The others' connections are
         aborted: they end as those of a connection that was lost.
         """
-        for waiter in self._line.came_before(self._number):
+        for waiter in self._line.came_before(self.pushes):
             waiter.settle(ClientStateError("the client was closed before the job was sent"))
         for frame in list(self._frames):
             frame.connection.abort()
@@ -184,7 +191,7 @@ class GroupCommit:
 
     async def _dial(self, waiter: Waiter) -> None:
         """Use the right to dial. Whoever was there when a failed dial began shares its failure."""
-        last = self._number
+        last = self.pushes
         try:
             with anyio.CancelScope() as waiter.dialling:
                 waiter.slot = await self._pool.dial()
@@ -227,6 +234,7 @@ class GroupCommit:
         self._leading -= 1
         waiter.duty = frame
         self._frames.add(frame)
+        self.frames += 1
         return frame
 
     async def _read(self, waiter: Waiter, frame: Frame) -> None:
@@ -283,14 +291,7 @@ class GroupCommit:
         self._end(frame)
 
     def _answered_in_part(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
-        strangers = errors.keys() - {waiter.jid for waiter in frame.waiters}
-        rest: FaktoryError | None = None
-        if strangers:
-            # The server names a job that nobody sent. Of one job alone it can only mean that one;
-            # among several nobody knows whose refusal it is.
-            rest = errors[min(strangers)]
-            if len(frame.waiters) > 1:
-                rest = ProtocolError(f"the server refused a job that was not sent: {rest}")
+        rest = meant_for_all((waiter.jid for waiter in frame.waiters), errors)
         for waiter in frame.waiters:
             waiter.settle(errors.get(waiter.jid) or copy.copy(rest))
 
@@ -330,6 +331,7 @@ class GroupCommit:
             self._settle(waiters, error)
 
     def _resend(self, waiters: list[Waiter]) -> None:
+        self.resends += len(waiters)
         for waiter in waiters:
             waiter.resent = True
         self._line.put_back(waiters)

@@ -3,12 +3,9 @@
 from collections import deque
 from collections.abc import Iterable
 from itertools import takewhile
-from typing import Final
 
+from faktory_async.client._frames import MAX_BYTES, MAX_JOBS
 from faktory_async.client._waiter import Waiter
-
-MAX_JOBS: Final = 1_000
-MAX_BYTES: Final = 1024 * 1024
 
 
 class Line:

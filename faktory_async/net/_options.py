@@ -14,16 +14,19 @@ class Limits(Struct, frozen=True, kw_only=True):
         idle_expiry: Seconds after which an idle connection is not used again but replaced; None
             for never. Whatever stands in between, such as a load balancer, may have forgotten it.
         max_reply: Bytes of one reply; a larger one ends its connection with a `ProtocolError`.
+        max_job: Bytes of an encoded job that is pushed; a larger one is refused with an
+            `InvalidJobError`. The server has no limit; what workers accept in one reply is one.
     """
 
     max_connections: int = 4
     max_idle: int | None = None
     idle_expiry: float | None = 300.0
     max_reply: int = 64 * 1024 * 1024
+    max_job: int = 32 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        if self.max_connections < 1 or self.max_reply < 1:
-            raise UsageError("max_connections and max_reply are at least 1")
+        if self.max_connections < 1 or self.max_reply < 1 or self.max_job < 1:
+            raise UsageError("max_connections, max_reply and max_job are at least 1")
         if self.max_idle is not None and self.max_idle < 0:
             raise UsageError("max_idle is not negative")
         if self.idle_expiry is not None and not self.idle_expiry > 0:

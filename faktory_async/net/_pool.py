@@ -133,6 +133,12 @@ class Pool:
             self._lent.discard(connection)
             await self._give_back(connection)
 
+    async def take(self) -> Connection:
+        """Lend a connection as `lease` does, until it is put back."""
+        connection = await self._take()
+        self._lent.add(connection)
+        return connection
+
     async def aclose(self) -> None:
         """Lend nothing any more and close the idle connections; the lent ones end when they return.
 
@@ -223,7 +229,9 @@ class Pool:
         """Give a slot back, from anywhere: an idle connection is kept, any other one aborted."""
         if isinstance(slot, Right):
             self._free_slot()
-        elif not slot.idle or self._closed:
+            return
+        self._lent.discard(slot)
+        if not slot.idle or self._closed:
             self._discard(slot)
             self._free_slot()
         elif self._waiters:

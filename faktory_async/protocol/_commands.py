@@ -12,7 +12,7 @@ from faktory_async.model import ServerInfo
 from faktory_async.protocol._command import Command, expect_bulk, expect_ok, unexpected
 from faktory_async.protocol._handshake import Greeting, Identity, check_wid, hello_fields
 from faktory_async.protocol._json import UNREADABLE, encode
-from faktory_async.protocol._refusals import refusal
+from faktory_async.protocol._refusals import refusal_of_job
 from faktory_async.protocol._reply import OK, BulkReply, NullReply, Reply
 
 # A space would split one name into two, a newline would begin another command.
@@ -85,7 +85,7 @@ class PushBulk(Command[dict[str, FaktoryError]], frozen=True):
             texts = _rejections.decode(data)
         except UNREADABLE as error:
             raise ProtocolError(f"the reply of PUSHB cannot be read: {error}") from error
-        return {jid: refusal(text) for jid, text in texts.items()}
+        return {jid: refusal_of_job(text) for jid, text in texts.items()}
 
 
 class Fetch(Command[bytes | None], frozen=True):

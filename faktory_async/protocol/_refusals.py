@@ -69,7 +69,7 @@ def refusal(text: str, *, code: str = "ERR") -> FaktoryError:
     """Return the exception for a server's error.
 
     Args:
-        text: The error without its code: of an error line, or a value in the reply of PUSHB.
+        text: The error without its code.
         code: The first word of an error line.
     """
     first, _, rest = text.partition(" ")
@@ -81,3 +81,14 @@ def refusal(text: str, *, code: str = "ERR") -> FaktoryError:
         if pattern.fullmatch(text):
             return make(text, code=code)
     return ServerBusyError(text, code=code)
+
+
+def refusal_of_job(text: str) -> FaktoryError:
+    """Return the exception for a value in the reply of PUSHB.
+
+    Enterprise's words for a job that is there already are known from other clients only, and from
+    them as the reply of PUSH: so in a map they count wherever they stand.
+    """
+    if "not unique" in text.lower():
+        return NotUniqueError(text.removeprefix(_NOTUNIQUE).lstrip(), code=_NOTUNIQUE)
+    return refusal(text)

@@ -23,7 +23,7 @@ from faktory_async import (
     Timeouts,
     TooManyConnectionsError,
 )
-from faktory_async.client._line import MAX_BYTES
+from faktory_async.client._frames import MAX_BYTES
 from faktory_async.net import MemoryLink
 from tests.client._setting import (
     BAD,

@@ -205,12 +205,16 @@ def test_each_job_that_was_not_stored_has_an_error_of_its_own() -> None:
     map_ = (
         b'{"late":"context deadline exceeded",'
         b'"same":"NOTUNIQUE Job not unique",'
+        b'"also":"unable to push: job is not unique",'
+        b'"code":"NOTUNIQUE",'
         b'"short":"jobs must have a reasonable jid parameter"}'
     )
     errors = PushBulk([]).decode(BulkReply(map_))
     assert {jid: (type(error), error.maybe_executed) for jid, error in errors.items()} == {
         "late": (ServerBusyError, True),
         "same": (NotUniqueError, False),
+        "also": (NotUniqueError, False),
+        "code": (NotUniqueError, False),
         "short": (JobRejectedError, False),
     }
 

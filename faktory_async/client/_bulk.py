@@ -1,0 +1,424 @@
+"""Many jobs on their way: a source is read and cut into frames, several of them under way at once.
+
+The task that pushes reads the source. Each frame has a task of its own, which borrows a connection
+from the pool for one exchange and gives it back: so pushes that wait for a connection get the next
+one that comes free, however long the bulk is. In order, the reading task posts the frames itself,
+one after the other, over one connection, which it gives back when somebody waits for it.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from typing import Final, NamedTuple
+
+import anyio
+import anyio.lowlevel
+
+from faktory_async.client._frames import Cutter, Frame, encoded, meant_for_all
+from faktory_async.client._group_commit import GroupCommit
+from faktory_async.client._middleware import CallNext
+from faktory_async.client._report import PushReport, add_frame, explain
+from faktory_async.errors import (
+    ConnectError,
+    ConnectionLostError,
+    FaktoryError,
+    InvalidJobError,
+    JobRejectedError,
+    ServerBusyError,
+    ServerError,
+    TooManyConnectionsError,
+)
+from faktory_async.model import Job
+from faktory_async.net import Connection, Pool
+from faktory_async.protocol import PushBulk, Ticket
+
+# After so many jobs other tasks have their turn, or a long list would hold them up.
+_BREATH: Final = 128
+
+
+class _Out(NamedTuple):
+    """Jobs of a frame whose reply is due."""
+
+    jids: list[str]
+    command: PushBulk
+    connection: Connection
+    ticket: Ticket
+
+
+class Bulk:
+    """One `push_bulk`.
+
+    Args:
+        pool: Lends the connections.
+        counters: Where jobs, frames and resends are counted.
+        report: What is filled.
+        through: The middleware.
+        max_job: The most bytes that a job may have.
+        chunk: The most jobs of a frame.
+        in_flight: The most frames under way.
+        ordered: Whether the frames are sent one after the other over one connection.
+        progress: Called with the report when a frame is done.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        counters: GroupCommit,
+        report: PushReport,
+        *,
+        through: CallNext | None,
+        max_job: int,
+        chunk: int,
+        in_flight: int,
+        ordered: bool,
+        progress: Callable[[PushReport], None] | None,
+    ) -> None:
+        self._pool = pool
+        self._counters = counters
+        self._report = report
+        self._through = through
+        self._max_job = max_job
+        self._in_flight = in_flight
+        self._ordered = ordered
+        self._progress = progress
+        self._cutter = Cutter(chunk)
+        self._open: dict[int, Frame] = {}  # frames that are not done, by where they start
+        self._last_sent = -1
+        self._under_way = 0
+        self._waiting = 0  # those of them that wait until another one ends
+        self._fewer = anyio.Event()
+        self._out: dict[Frame, _Out] = {}
+        self._connection: Connection | None = None  # in order, the one in use
+        self._due = 0  # and how many replies are due on it
+        self._raised: Exception | None = None  # by `progress`
+        self._exhausted = False
+
+    async def run(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> None:
+        """Push the jobs, and fill the report.
+
+        Raises:
+            Exception: what the source or `progress` raised, once all frames under way are done.
+
+        Cancelled, what was under way is unknown, and the report says so.
+        """
+        raised: Exception | None = None
+        try:
+            async with anyio.create_task_group() as self._group:
+                try:
+                    await self._read(jobs)
+                except Exception as error:  # noqa: BLE001 - anything that a source may raise
+                    raised = error
+        finally:
+            self._conclude()
+            if self._pool.closed:  # who closed it did not wait for us
+                await self._pool.bury()
+        raised = raised or self._raised
+        if raised is not None:
+            explain(self._report, raised)
+            raise raised
+
+    # -- the source ---------------------------------------------------------------------------
+
+    async def _read(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> None:
+        # Two loops, since one generator more would cost as much as the rest.
+        if isinstance(jobs, AsyncIterable):
+            await self._read_async(jobs)
+        else:
+            for job in jobs:
+                await self._add(job)
+                if self._stopped:
+                    return
+        if not self._stopped:
+            self._exhausted = True
+            if (frame := self._cutter.rest()) is not None:
+                await self._dispatch(frame)
+
+    async def _read_async(self, jobs: AsyncIterable[Job]) -> None:
+        source = aiter(jobs)
+        try:
+            async for job in source:
+                await self._add(job)
+                if self._stopped:
+                    return
+        finally:
+            if isinstance(source, AsyncGenerator):  # nobody else may hold it
+                await source.aclose()
+
+    async def _add(self, job: Job) -> None:
+        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            raise InvalidJobError(f"must be a Job, not {type(job).__name__}")
+        frame = await self._prepared(job) if self._through is not None else self._cut(job.jid, job)
+        if frame is not None:
+            await self._dispatch(frame)
+        elif not self._cutter.read % _BREATH:
+            await anyio.lowlevel.checkpoint()
+
+    async def _prepared(self, job: Job) -> Frame | None:
+        if self._through is None:
+            raise AssertionError("there is no middleware")
+        try:
+            ready = await self._through(job)
+        except Exception as error:  # noqa: BLE001 - whatever a middleware raises, it is this job's
+            return self._cutter.refuse(job.jid, error)
+        return self._cut(job.jid, ready)
+
+    def _cut(self, jid: str, job: Job) -> Frame | None:
+        try:
+            data = encoded(job, self._max_job)
+        except InvalidJobError as error:
+            return self._cutter.refuse(jid, error)
+        return self._cutter.add(job.jid, data)
+
+    @property
+    def _active(self) -> int:
+        return self._under_way - self._waiting
+
+    @property
+    def _stopped(self) -> bool:
+        return self._report.error is not None or self._raised is not None
+
+    # -- frames -------------------------------------------------------------------------------
+
+    async def _dispatch(self, frame: Frame) -> None:
+        """Let the frame leave, once few enough are under way."""
+        self._open[frame.start] = frame
+        self._counters.pushes += len(frame.jobs)
+        while self._under_way >= self._in_flight:
+            await self._one_ends()
+        if self._stopped:
+            return
+        self._under_way += 1
+        if self._ordered:
+            await self._post_next(frame)
+        else:
+            self._group.start_soon(self._deliver, frame)
+
+    async def _deliver(self, frame: Frame) -> None:
+        try:
+            await self._send(frame)
+        finally:
+            self._end(frame)
+        self._tell()
+
+    async def _send(self, frame: Frame) -> None:
+        """Send the frame, in as many parts as it takes."""
+        parts = [list(frame.jobs)] if frame.jobs else []
+        resent = False
+        while parts and not self._stopped:
+            part = parts.pop()
+            try:
+                await self._exchange(frame, part)
+            except JobRejectedError as error:
+                if len(part) == 1:
+                    frame.settle(part, error)
+                else:  # because of one job nothing is stored: halves find out which
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+            except FaktoryError as error:
+                if resent or not await self._may_go_again(error):
+                    self._fail(frame, part, error)
+                    return
+                if isinstance(error, ConnectionLostError):
+                    resent = True
+                    self._counters.resends += len(part)
+                parts.append(part)
+
+    async def _may_go_again(self, error: FaktoryError) -> bool:
+        """Tell whether a part goes again: at once, or when one of the others is done.
+
+        What cannot have a connection of its own waits for theirs, and so do those behind it.
+        """
+        if error.maybe_executed:
+            return False
+        if isinstance(error, ConnectError | TooManyConnectionsError):
+            if self._active == 1:
+                return self._pool.has_usable
+            self._in_flight = self._active - 1
+            self._waiting += 1
+            try:
+                while self._active >= self._in_flight:
+                    await self._one_ends()
+            finally:
+                self._waiting -= 1
+            return True
+        return isinstance(error, ConnectionLostError)
+
+    async def _exchange(self, frame: Frame, jids: list[str]) -> None:
+        """Send these jobs of the frame and settle them by what the server says."""
+        async with self._pool.lease() as connection:
+            if self._stopped:
+                return
+            try:
+                self._post(frame, jids, connection)
+                await self._reply(frame)
+            except TooManyConnectionsError:
+                connection.abort()  # the server is about to do so
+                raise
+
+    def _post(self, frame: Frame, jids: list[str], connection: Connection) -> None:
+        self._counters.frames += 1
+        command = PushBulk([frame.jobs[jid] for jid in jids])
+        self._out[frame] = _Out(jids, command, connection, connection.post([command]))
+
+    async def _hand_over(self, frame: Frame) -> None:
+        """Hand over what the link could not take at once."""
+        out = self._out[frame]
+        try:
+            if out.connection.unposted:
+                await out.connection.hand_over(out.ticket, shield=False)
+        except FaktoryError:
+            del self._out[frame]
+            raise
+
+    async def _reply(self, frame: Frame) -> None:
+        await self._hand_over(frame)
+        out = self._out[frame]
+        try:
+            await out.connection.receive(out.ticket)
+            errors = out.command.decode(out.ticket.replies[0])
+        except FaktoryError:
+            del self._out[frame]
+            raise
+        del self._out[frame]
+        self._answered(frame, out.jids, errors)
+
+    def _answered(self, frame: Frame, jids: list[str], errors: dict[str, FaktoryError]) -> None:
+        rest = meant_for_all(jids, errors) if errors else None
+        for jid in jids if errors else ():
+            if (error := errors.get(jid)) is not None:
+                frame.settle([jid], error)
+        for trouble in (*errors.values(), rest):
+            if trouble is not None and not _is_the_jobs_own(trouble):
+                self._stop(trouble)
+        frame.settle([jid for jid in jids if jid in frame.jobs], rest)
+
+    def _fail(self, frame: Frame, jids: list[str], error: FaktoryError) -> None:
+        frame.error = error
+        if error.maybe_executed:
+            frame.settle(jids, error)
+        self._stop(error)
+
+    def _stop(self, error: FaktoryError) -> None:
+        if self._report.error is None:
+            self._report.error = error
+
+    def _end(self, frame: Frame) -> None:
+        """Count the frame, unless none of it was sent: at the very end that is known for all."""
+        self._under_way -= 1
+        self._let_go(frame)
+        if frame.sent or not frame.jobs:
+            self._count(frame)
+        self._fewer.set()
+        self._fewer = anyio.Event()
+
+    def _let_go(self, frame: Frame) -> None:
+        """Note what nobody knows of a frame whose task was cancelled."""
+        out = self._out.pop(frame, None)
+        if out is not None:
+            out.connection.abort()
+            error = out.connection.failure(out.ticket)
+            if error.maybe_executed:
+                frame.settle(out.jids, error)
+
+    def _count(self, frame: Frame) -> None:
+        del self._open[frame.start]
+        self._last_sent = max(self._last_sent, frame.start)
+        if frame.jobs:
+            frame.settle(list(frame.jobs), _harmless(frame.error))
+        add_frame(self._report, frame)
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        try:
+            self._progress(self._report)
+        except Exception as error:  # noqa: BLE001 - it is raised again where everything has ended
+            self._raised = self._raised or error
+
+    def _conclude(self) -> None:
+        """Nothing is under way any more: tell what was not sent."""
+        for frame in [each for each in self._open.values() if each.start < self._last_sent]:
+            self._count(frame)
+        starts = [*self._open] if self._exhausted else [*self._open, self._cutter.frame.start]
+        self._report.not_sent = min(starts, default=None)
+
+    async def _one_ends(self) -> None:
+        await self._fewer.wait()
+
+    # -- in order -----------------------------------------------------------------------------
+
+    async def _post_next(self, frame: Frame) -> None:
+        """Post the frame behind those before it, and let a task await the reply."""
+        posted = False
+        try:
+            posted = bool(frame.jobs) and await self._posted(frame)
+        except FaktoryError as error:
+            self._fail(frame, list(frame.jobs), error)
+        finally:
+            if not posted:
+                self._end(frame)
+        if posted:
+            self._group.start_soon(self._reply_in_order, frame)
+        else:
+            self._tell()
+
+    async def _posted(self, frame: Frame) -> bool:
+        """Hand the frame over; where the connection had died unnoticed, to another one."""
+        resent = False
+        while (connection := await self._line()) is not None:
+            self._due += 1
+            try:
+                self._post(frame, list(frame.jobs), connection)
+                await self._hand_over(frame)
+            except BaseException as error:
+                self._due -= 1
+                self._release()
+                lost = isinstance(error, ConnectionLostError) and not error.maybe_executed
+                if resent or self._due or not lost:
+                    raise
+                resent = True
+                self._counters.resends += len(frame.jobs)
+            else:
+                return True
+        return False
+
+    async def _line(self) -> Connection | None:
+        """Return the connection that all frames take, a new one when others wait for it."""
+        while self._due and self._pool.waiting:
+            await self._one_ends()
+        if self._connection is None:
+            self._connection = await self._pool.take()
+        if self._stopped:
+            self._release()
+            return None
+        return self._connection
+
+    def _release(self) -> None:
+        """Give the connection back where no reply is due on it."""
+        if not self._due and self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._pool.put_back(connection)
+
+    async def _reply_in_order(self, frame: Frame) -> None:
+        jids = list(frame.jobs)
+        try:
+            await self._reply(frame)
+        except JobRejectedError as error:  # apart, its good jobs would come after later ones
+            frame.settle(jids, error)
+        except FaktoryError as error:
+            self._fail(frame, jids, error)
+        finally:
+            self._due -= 1
+            self._release()
+            self._end(frame)
+        self._tell()
+
+
+def _is_the_jobs_own(error: FaktoryError) -> bool:
+    """Whether an error says something about a job, and nothing about the server."""
+    return isinstance(error, ServerError) and not isinstance(error, ServerBusyError)
+
+
+def _harmless(error: FaktoryError | None) -> FaktoryError:
+    """Return the reason of jobs that were not sent, although later ones were."""
+    if error is not None and not error.maybe_executed:
+        return error
+    return ConnectionLostError("the bulk ended before the job was sent", maybe_executed=False)
