@@ -10,6 +10,7 @@ from faktory_async.model._envelope import Envelope
 from faktory_async.model._failure import Failure
 from faktory_async.model._info import ServerDetails, ServerInfo, SetSizes, TaskInfo
 from faktory_async.model._job import Job, new_jid
+from faktory_async.model._times import read_time
 from faktory_async.model._world import World, use_world, world
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "TaskInfo",
     "World",
     "new_jid",
+    "read_time",
     "seconds",
     "use_world",
     "world",

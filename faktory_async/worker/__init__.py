@@ -2,16 +2,19 @@
 
 from faktory_async.worker._crew import StopDetails
 from faktory_async.worker._handlers import Handler, HandlerSource, Runner
-from faktory_async.worker._outcome import Ack, Fail, Outcome
+from faktory_async.worker._outcome import Ack, Dead, Discard, Fail, Outcome, Retry
 from faktory_async.worker._perform import current_job
 from faktory_async.worker._worker import Worker
 
 __all__ = [
     "Ack",
+    "Dead",
+    "Discard",
     "Fail",
     "Handler",
     "HandlerSource",
     "Outcome",
+    "Retry",
     "Runner",
     "StopDetails",
     "Worker",

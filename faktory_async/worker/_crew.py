@@ -35,7 +35,8 @@ class StopDetails(Struct, frozen=True, kw_only=True):
         reason: What made it stop, such as `SIGTERM` or `the server said terminate`.
         acked: How many jobs it has ended with an ACK.
         failed: How many jobs it has ended with a FAIL.
-        interrupted: The jids of jobs that were cut short, or not begun; they were FAILed.
+        interrupted: The jids of jobs that were cut short, or not begun; they were FAILed or
+            requeued.
         unreported: The jids whose outcome the server could not be told: they run again when
             their reservation ends.
         unknown: How many reports may not have been recorded: unanswered for too long, or answered

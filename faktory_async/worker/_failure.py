@@ -5,10 +5,14 @@ import os
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from faktory_async.model import Job
-from faktory_async.worker._outcome import Fail
+from faktory_async.worker._outcome import Dead, Fail, Retry
+
+F = TypeVar("F", bound=Fail | Retry | Dead)
 
 # What the server keeps; it would cut in the middle of a character.
 MAX_ERRTYPE: Final = 100
@@ -39,9 +43,10 @@ def failure(error: BaseException, job: Job | None = None) -> Fail:
     )
 
 
-def bounded(fail: Fail) -> Fail:
+def bounded(fail: F) -> F:
     """Return the failure cut to what the server keeps, and to what can be sent."""
-    return Fail(
+    return replace(
+        fail,
         errtype=cut(fail.errtype, MAX_ERRTYPE),
         message=cut(fail.message, MAX_MESSAGE),
         backtrace=tuple(cut(line, MAX_LINE) for line in fail.backtrace[:MAX_LINES]),

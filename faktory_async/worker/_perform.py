@@ -11,7 +11,15 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.worker._failure import bounded, failure
 from faktory_async.worker._handlers import HandlerSource, Runner
-from faktory_async.worker._outcome import INTERRUPTED, Ack, Fail, Outcome
+from faktory_async.worker._outcome import (
+    INTERRUPTED,
+    Ack,
+    Dead,
+    Discard,
+    Fail,
+    Outcome,
+    Retry,
+)
 from faktory_async.worker._run import Run
 
 _current: Final[ContextVar[Job]] = ContextVar("faktory_async_current_job")
@@ -71,9 +79,9 @@ def _sound(outcome: object) -> Outcome:
         TypeError: it is no outcome at all.
     """
     match outcome:
-        case Ack():
+        case Ack() | Discard():
             return outcome
-        case Fail():
+        case Fail() | Retry() | Dead():
             return bounded(outcome)
         case _:
             raise TypeError(f"a runner must return an Outcome, not {type(outcome).__name__}")

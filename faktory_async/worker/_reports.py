@@ -1,71 +1,105 @@
 """Tell the server how each run ended: pipelined, on a line of its own, and never twice wrongly.
 
-The line says HELLO without a wid, so that an eviction of the worker cannot close it.
+The line says HELLO without a wid, so that an eviction of the worker cannot close it. What each
+report sends, and when it may do so once more, is decided by its steps; here it is carried.
 """
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 import anyio
 from msgspec import Struct
 
 from faktory_async.errors import FaktoryError, ProtocolError, ServerBusyError, UnavailableError
+from faktory_async.model import ServerInfo
 from faktory_async.net import Connection
-from faktory_async.protocol import Ack as AckCommand
-from faktory_async.protocol import Command, Ticket
-from faktory_async.protocol import Fail as FailCommand
+from faktory_async.protocol import Command, Info, Reply
+from faktory_async.worker._delivery import Interrupted, Report
 from faktory_async.worker._line import Line
-from faktory_async.worker._outcome import Ack, Outcome
+from faktory_async.worker._outcome import Outcome
 from faktory_async.worker._reservation import Moment
 from faktory_async.worker._run import Run, present
+from faktory_async.worker._server_clock import ServerClock
+from faktory_async.worker._steps import Case, End, Verdict
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
 # In a stall the server answers one command per 5 s and connection.
 _PATIENCE: Final = 15.0
-# The earliest that a failed job can run again is 15 s after its FAIL: until well before that a
-# repeated FAIL cannot hit a later run.
-_REPEAT_FAIL: Final = 10.0
 _MOST: Final = 1_000  # reports in one packet
-# Errors that may be others, or none, at the next try.
-_PASSING: Final = (UnavailableError, ServerBusyError, ProtocolError)
+_LEVELS: Final = {
+    Verdict.ACKED: logging.DEBUG,
+    Verdict.FAILED: logging.DEBUG,
+    Verdict.RETRIED: logging.INFO,
+    Verdict.REQUEUED: logging.INFO,
+    Verdict.DISCARDED: logging.INFO,
+    Verdict.RESCUED: logging.WARNING,
+    Verdict.LATE: logging.WARNING,
+    Verdict.UNKNOWN: logging.ERROR,
+    Verdict.LOST: logging.ERROR,
+}
 
 
 class Counts(Struct):
-    """How the reports of a worker ended.
+    """How the reports of a worker ended: each counts once.
 
     Attributes:
         acked: Jobs that are done.
         failed: Jobs that failed, and the server knows.
+        retried: Jobs that run again at a time of the handler's choosing.
+        requeued: Jobs that were interrupted and run again.
+        discarded: Jobs that were given up without being a failure.
+        rescued: Failed jobs that the server would have lost: they were pushed again.
+        late: Jobs whose reservation ended before the server could be told: they run again.
         unknown: Reports of which nobody can say whether the server took them.
+        lost: Failed jobs that the server may have lost, and that could not be pushed again.
     """
 
     acked: int = 0
     failed: int = 0
+    retried: int = 0
+    requeued: int = 0
+    discarded: int = 0
+    rescued: int = 0
+    late: int = 0
     unknown: int = 0
+    lost: int = 0
 
 
-class _Report:
-    """An outcome on its way."""
+class _Packet:
+    """Commands that leave together, and whose they are.
 
-    def __init__(self, run: Run, outcome: Outcome) -> None:
-        self.run = run
-        self.done = isinstance(outcome, Ack)
-        self.command: Command[None] = (
-            AckCommand(run.jid)
-            if isinstance(outcome, Ack)
-            else FailCommand(run.jid, outcome.errtype, outcome.message, outcome.backtrace)
-        )
-        self.written_at: Moment | None = None
+    Attributes:
+        commands: What leaves, in order.
+        sent_at: When.
+        onward: Whose command was answered, and who has another one to send, or the same again.
+    """
 
-    def may_go(self, now: Moment) -> bool:
-        """Whether sending it, perhaps once more, can do no harm to a later run of the job."""
-        if self.run.reservation.left(now) <= 0:
-            return False
-        if self.done or self.written_at is None:
-            return True
-        return now.since(self.written_at) < _REPEAT_FAIL
+    def __init__(self, sent_at: Moment) -> None:
+        self.commands: list[Command[Any]] = []
+        self.sent_at = sent_at
+        self.onward: list[Report] = []
+        self._reports: list[Report | None] = []
+        self._taken = 0
+
+    def add(self, command: Command[Any], report: Report | None) -> None:
+        """Add a command: a report's, or the question for the server's time."""
+        self.commands.append(command)
+        self._reports.append(report)
+
+    def answers(self, replies: Sequence[Reply]) -> list[tuple[Report | None, Any]]:
+        """Return what the replies mean that were not looked at yet, and for whom."""
+        first, self._taken = self._taken, min(len(replies), len(self.commands))
+        return [
+            (self._reports[number], _meaning(self.commands[number], replies[number]))
+            for number in range(first, self._taken)
+        ]
+
+    def rest(self) -> list[Report | None]:
+        """Return those whose reply has not come."""
+        return self._reports[self._taken :]
 
 
 class Reports:
@@ -73,16 +107,21 @@ class Reports:
 
     Args:
         line: The connection to deliver on.
+        interrupted: What becomes of jobs that were cut short.
 
     Attributes:
         counts: How they ended.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, interrupted: Interrupted = "fail") -> None:
         self.counts = Counts()
         self._line = line
-        self._waiting: deque[_Report] = deque()
-        self._under_way: list[_Report] = []
+        self._interrupted: Interrupted = interrupted
+        self._clock = ServerClock()
+        self._open: dict[Report, None] = {}  # what has not come to its end, wherever it is
+        self._fresh: deque[Report] = deque()  # may ride in front of a FETCH
+        self._again: deque[Report] = deque()  # may not
+        self._timeless: list[Report] = []  # wait for the server's time
         self._news = anyio.Event()
         self._settled = anyio.Event()
         self._over = False
@@ -92,7 +131,12 @@ class Reports:
         if run.reported:
             return
         run.reported = True
-        self._waiting.append(_Report(run, outcome))
+        if self._clock.known:
+            self._clock.saw(run.envelope.enqueued_at, present())
+        case = Case(run.envelope, run.reservation, self._clock)
+        report = Report(run, case, outcome, self._interrupted)
+        self._open[report] = None
+        (self._fresh if report.rides else self._again).append(report)
         self._news.set()
 
     async def run(self) -> None:
@@ -107,18 +151,16 @@ class Reports:
             while True:
                 await self._news.wait()
                 self._news = anyio.Event()
-                while self._waiting:
-                    await self._deliver()
-                self._settled.set()
-                self._settled = anyio.Event()
+                while self._fresh or self._again or self._timeless:
+                    await self._deliver(await self._line.connection())
         finally:
             self._over = True
             self._settled.set()
             await self._line.hang_up()
 
     async def settled(self) -> None:
-        """Return when nothing is waiting or under way, or nobody delivers any more."""
-        while (self._waiting or self._under_way) and not self._over:
+        """Return when every outcome has come to its end, or nobody delivers any more."""
+        while self._open and not self._over:
             await self._settled.wait()
 
     def hurry(self) -> None:
@@ -127,94 +169,118 @@ class Reports:
 
     def undelivered(self) -> tuple[str, ...]:
         """Return the jids whose outcome the server was not told, or did not confirm."""
-        return tuple(report.run.jid for report in (*self._under_way, *self._waiting))
+        return tuple(report.jid for report in self._open)
 
     # -- one packet ---------------------------------------------------------------------------
 
-    async def _deliver(self) -> None:
-        connection = await self._line.connection()
-        now = present()
-        while self._waiting and len(self._under_way) < _MOST:
-            report = self._waiting.popleft()
-            if report.may_go(now):
-                self._under_way.append(report)
-            else:
-                self._give_up(report)
-        if self._under_way:
-            await self._exchange(connection)
-
-    async def _exchange(self, connection: Connection) -> None:
-        commands = [report.command for report in self._under_way]
-        sent_at = present()
+    async def _deliver(self, connection: Connection) -> None:
+        packet = self._pack()
+        if not packet.commands:
+            return
         try:
-            ticket = await connection.send(commands, timeout=_PATIENCE, renewed=True)
+            ticket = connection.post(packet.commands, timeout=_PATIENCE, renewed=True)
         except FaktoryError as error:
-            self._return([], written_at=sent_at if error.maybe_executed else None)
+            self._return(packet, executed=error.maybe_executed)
             await self._line.broke(error)
             return
         try:
+            if connection.unposted:
+                await connection.hand_over(ticket, shield=False)
             await connection.receive(ticket)
         except FaktoryError as error:
-            self._return(self._replies(ticket), written_at=sent_at)
+            self._take(packet, ticket.replies)
+            self._return(packet, executed=error.maybe_executed)
             await self._line.broke(error)
             return
-        if self._return(self._replies(ticket), written_at=sent_at):
-            self._line.worked()
-        else:
+        again = self._take(packet, ticket.replies)
+        self._return(packet, executed=False)
+        if again:
             await self._line.pause()
-
-    def _replies(self, ticket: Ticket) -> list[FaktoryError | None]:
-        return [
-            _error_of(command, reply)
-            for command, reply in zip(ticket.commands, ticket.replies, strict=False)
-        ]
-
-    def _return(self, answers: list[FaktoryError | None], *, written_at: Moment | None) -> bool:
-        """Settle what was answered; put the rest back in front, in its order: True if none."""
-        reports, self._under_way = self._under_way, []
-        again = [
-            report
-            for report, answer in zip(reports, answers, strict=False)
-            if not self._settle(report, answer)
-        ]
-        for report in reports[len(answers) :]:
-            # From its first write on, not from when it was given up: the server may have
-            # executed it at once.
-            if report.written_at is None:
-                report.written_at = written_at
-            again.append(report)
-        self._waiting.extendleft(reversed(again))
-        return not again
-
-    def _settle(self, report: _Report, answer: FaktoryError | None) -> bool:
-        """Take the server's answer to one report; False means that it must be sent again."""
-        if answer is None:
-            if report.done:
-                self.counts.acked += 1
-            else:
-                self.counts.failed += 1
-        elif isinstance(answer, _PASSING) and (report.done or not answer.maybe_executed):
-            # Certainly not executed, by a server that shuts down; or an ACK, which harms nobody
-            # when it is repeated.
-            return False
         else:
-            # `Job not found` says nothing about how the job ended; any other error of a FAIL may
-            # come from a server that has lost the job already; and what the server does not
-            # understand today, it will not understand tomorrow.
-            self.counts.unknown += 1
-            _log.error("how %s ended may not be recorded: %s", report.run, answer)
+            self._line.worked()
+
+    def _pack(self) -> _Packet:
+        """Take what is to go now."""
+        packet = _Packet(present())
+        kill: tuple[Command[Any], Report] | None = None
+        later: list[Report] = []
+        while (self._again or self._fresh) and len(packet.commands) < _MOST:
+            report = (self._again or self._fresh).popleft()
+            if report.kills and kill is not None:
+                later.append(report)
+            elif (command := self._command(report, packet.sent_at)) is None:
+                continue
+            elif report.kills:
+                kill = command, report
+            else:
+                packet.add(command, report)
+        self._again.extendleft(reversed(later))
+        if kill is not None:
+            packet.add(*kill)  # one at a time, and behind what is quick
+        if self._timeless:
+            packet.add(Info(), None)
+        return packet
+
+    def _command(self, report: Report, now: Moment) -> Command[Any] | None:
+        """Return what a report sends now; None where it has ended, or waits for the time."""
+        command = report.next(now)
+        if isinstance(command, End):
+            self._finish(report, command)
+            return None
+        if command is None:
+            self._timeless.append(report)
+        return command
+
+    def _take(self, packet: _Packet, replies: Sequence[Reply]) -> bool:
+        """Take the replies that are new; return whether anything must be sent once more."""
+        answers = packet.answers(replies)
+        now = present()
+        again = False
+        for report, answer in answers:
+            if report is None:
+                again |= not self._told_time(answer, packet.sent_at)
+                continue
+            result = report.answered(answer, now)
+            if isinstance(result, End):
+                self._finish(report, result)
+            else:
+                again |= result
+                packet.onward.append(report)
+        return again
+
+    def _told_time(self, answer: ServerInfo | FaktoryError, asked_at: Moment) -> bool:
+        if isinstance(answer, UnavailableError | ServerBusyError | ProtocolError):
+            return False
+        # A server that knows no INFO leaves us our own clock.
+        self._clock.set(answer.now if isinstance(answer, ServerInfo) else None, asked_at)
+        self._again.extend(self._timeless)
+        self._timeless.clear()
         return True
 
-    def _give_up(self, report: _Report) -> None:
-        self.counts.unknown += 1
-        _log.error(
-            "the server could not be told in time how %s ended: it may run again", report.run
-        )
+    def _return(self, packet: _Packet, *, executed: bool) -> None:
+        """Take back, in its order, what goes on, and what was not answered and never will be."""
+        rest = [report for report in packet.rest() if report is not None]
+        if executed:
+            for report in rest:
+                report.unanswered(packet.sent_at)
+        self._again.extendleft(reversed(packet.onward + rest))
+
+    def _finish(self, report: Report, end: End) -> None:
+        verdict = end.verdict
+        setattr(self.counts, verdict, getattr(self.counts, verdict) + 1)
+        level = _LEVELS[verdict]
+        if end.why:
+            _log.log(max(level, logging.INFO), "%s: %s: %s", report.name, verdict, end.why)
+        elif _log.isEnabledFor(level):
+            _log.log(level, "%s: %s", report.name, verdict)
+        del self._open[report]
+        if not self._open:
+            self._settled.set()
+            self._settled = anyio.Event()
 
 
-def _error_of(command: Command[Any], reply: Any) -> FaktoryError | None:
+def _meaning(command: Command[Any], reply: Reply) -> Any:
     try:
-        command.decode(reply)
+        return command.decode(reply)
     except FaktoryError as error:
         return error
-    return None

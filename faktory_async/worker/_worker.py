@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, overload
+from typing import Final, get_args, overload
 
 import anyio
 
@@ -15,6 +15,7 @@ from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._crew import Crew, StopDetails
+from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import H, Handler, Handlers, HandlerSource
@@ -60,6 +61,10 @@ class Worker:
             and more while every FETCH finds a job waiting and slots are free.
         grace: How long handlers may go on once the worker is told to stop, in seconds or as a
             `timedelta`. After that they are cancelled.
+        interrupted: What becomes of a job that was cut short, or not begun: `fail`, and the server
+            retries it as its `retry` says, or `requeue`: it is pushed again for 10 s later, under a
+            jid of its own and with `custom.retry_of`, which is no failed attempt. A job with
+            `retry: 0` is always requeued: a FAIL would drop it.
         labels: Words that the server's web page shows beside the worker.
         wid: The worker's id; by default a fresh one, as every process should have.
         handle_signals: Whether SIGTERM and SIGINT stop the worker; only in the main thread of a
@@ -83,6 +88,7 @@ class Worker:
         concurrency: int = 20,
         max_fetchers: int = 8,
         grace: float | timedelta = 25,
+        interrupted: Interrupted = "fail",
         labels: Sequence[str] = (),
         wid: str | None = None,
         handle_signals: bool = True,
@@ -95,6 +101,8 @@ class Worker:
         seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
         if not seconds >= 0:
             raise UsageError("a grace is not negative")
+        if interrupted not in get_args(Interrupted):
+            raise UsageError("interrupted is 'fail' or 'requeue'")
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
@@ -124,7 +132,7 @@ class Worker:
             ),
             gate=gate,
             heart=Heart(line(identity), self.wid, phases),
-            reports=Reports(line(PRODUCER)),
+            reports=Reports(line(PRODUCER), interrupted=interrupted),
             grace=seconds,
             signals=handle_signals,
         )

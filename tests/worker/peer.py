@@ -7,6 +7,7 @@ verb, hold answers back, drop connections and refuse new ones.
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -109,6 +110,7 @@ class Peer:
     Attributes:
         lines: Every command that arrived, in order.
         refusing: Whether new connections are refused.
+        epoch: What its own clock, in Unix seconds, said when anyio's was at 0.
         password: What clients must prove to know.
     """
 
@@ -118,6 +120,7 @@ class Peer:
         self.most_open = 0
         self.dials = 0
         self.refusing = False
+        self.epoch = 1_800_000_000.0
         self.password = password
         self._room = room
         self._jobs: deque[bytes] = deque()
@@ -159,6 +162,10 @@ class Peer:
 
     def come_back(self) -> None:
         self.refusing = False
+
+    def now(self) -> datetime:
+        """What time it is for the peer."""
+        return datetime.fromtimestamp(self.epoch + anyio.current_time(), UTC)
 
     # -- what a test sees -----------------------------------------------------------------------
 
@@ -248,7 +255,8 @@ class Peer:
             case "FETCH":
                 return await self.fetch(line)
             case "INFO":
-                return bulk(b'{"faktory":{"queues":{"a":2},"total_processed":7}}')
+                rest = b'"faktory":{"queues":{"a":2},"total_processed":7}'
+                return bulk(b'{"now":"%b",%b}' % (self.now().isoformat().encode(), rest))
             case "END":
                 return None
             case _:
