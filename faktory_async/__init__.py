@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from faktory_async.client import CallNext as CallNext
     from faktory_async.client import Client as Client
+    from faktory_async.client import ClientStats as ClientStats
     from faktory_async.client import PushMiddleware as PushMiddleware
     from faktory_async.client import PushReport as PushReport
     from faktory_async.errors import AddressError as AddressError
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from faktory_async.worker import current_job as current_job
 
 _HOMES = {
-    "client": ("CallNext", "Client", "PushMiddleware", "PushReport"),
+    "client": ("CallNext", "Client", "ClientStats", "PushMiddleware", "PushReport"),
     "errors": (
         "AddressError",
         "ArgumentsError",
@@ -101,6 +102,7 @@ __all__ = [
     "CallNext",
     "Client",
     "ClientStateError",
+    "ClientStats",
     "CommandTimeoutError",
     "ConnectError",
     "ConnectionLostError",

@@ -13,6 +13,7 @@ from faktory_async.client._frames import MAX_JOBS, encoded
 from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._middleware import PushMiddleware, chain
 from faktory_async.client._report import PushReport
+from faktory_async.client._stats import ClientStats
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job, ServerInfo
 from faktory_async.net import (
@@ -100,6 +101,23 @@ class Client:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._home else "not open"
         return f"<Client {self._address} {state}: {self._pool!r}>"
+
+    @property
+    def stats(self) -> ClientStats:
+        """The client's numbers at this moment. It may be read at any time, from any thread."""
+        ledger, pushes = self._pool.ledger, self._pushes
+        return ClientStats(
+            connections=ledger.opened - ledger.closed,
+            idle=self._pool.idle,
+            waiting=self._pool.waiting,
+            opened=ledger.opened,
+            closed=ledger.closed,
+            failed_dials=ledger.failed,
+            waits=ledger.waits,
+            pushes=pushes.pushes,
+            frames=pushes.frames,
+            resends=pushes.resends,
+        )
 
     # -- open and close -----------------------------------------------------------------------
 

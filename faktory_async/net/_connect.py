@@ -20,7 +20,7 @@ _O = TypeVar("_O", Limits, Timeouts)
 
 # What the options of a URL are called in `Limits`, `Timeouts` and `TLS`.
 _LIMITS: Final = {
-    name: name for name in ("max_connections", "max_idle", "idle_expiry", "max_reply")
+    name: name for name in ("max_connections", "max_idle", "idle_expiry", "max_job", "max_reply")
 }
 _TIMEOUTS: Final = {f"{name}_timeout": name for name in ("connect", "pool", "command")}
 _TLS_FILES: Final = {name: name for name in ("ca", "cert", "key", "server_name")}

@@ -19,6 +19,7 @@ class UrlOptions(Struct, frozen=True, kw_only=True):
         max_connections: See `Limits`, like those below.
         max_idle: Connections that are kept open though nobody uses them.
         idle_expiry: Seconds after which an idle connection is not used again.
+        max_job: Bytes of a job that is pushed.
         max_reply: Bytes of one reply.
         connect_timeout: Seconds, see `Timeouts`, like those below.
         pool_timeout: Seconds to wait for a connection.
@@ -32,6 +33,7 @@ class UrlOptions(Struct, frozen=True, kw_only=True):
     max_connections: int | None = None
     max_idle: int | None = None
     idle_expiry: float | None = None
+    max_job: int | None = None
     max_reply: int | None = None
     connect_timeout: float | None = None
     pool_timeout: float | None = None
@@ -119,6 +121,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "max_connections": _count,
     "max_idle": _count,
     "idle_expiry": seconds,
+    "max_job": _count,
     "max_reply": _count,
     "connect_timeout": seconds,
     "pool_timeout": seconds,
