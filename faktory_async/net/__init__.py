@@ -5,13 +5,14 @@ from faktory_async.net._asyncio_link import AsyncioLink
 from faktory_async.net._connect import Connector
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
+from faktory_async.net._home import Home
 from faktory_async.net._ledger import Ledger, OnConnect, OnDisconnect
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
 from faktory_async.net._native import Event, Native
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool, Right
-from faktory_async.net._stream_link import StreamLink
+from faktory_async.net._stream_link import StreamLink, shut_down, socket_readable
 from faktory_async.net._tls import TLS
 from faktory_async.net._url_options import UrlOptions
 
@@ -25,6 +26,7 @@ __all__ = [
     "Connector",
     "Dial",
     "Event",
+    "Home",
     "Ledger",
     "Limits",
     "Link",
@@ -41,4 +43,6 @@ __all__ = [
     "memory_links",
     "on_asyncio",
     "open_link",
+    "shut_down",
+    "socket_readable",
 ]

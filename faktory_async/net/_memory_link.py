@@ -1,32 +1,55 @@
-"""Two links that are each other's peer, inside one process and one event loop."""
+"""Two links that are each other's peer, inside one process; each on an event loop of its own."""
+
+import contextlib
+import threading
 
 import anyio
 
+from faktory_async.net._home import Home
 from faktory_async.net._link import Link
 
 # What one side may have waiting before the other side has to wait.
 _ROOM = 64 * 1024
 
 
+class _Sleeper:
+    """A task that waits for a pipe, and may be woken from any thread."""
+
+    __slots__ = ("_event", "_home")
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._event = anyio.Event()
+
+    def wake(self) -> None:
+        if self._home.is_here():
+            self._event.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody sleeps there
+                self._home.post(self._event.set)
+
+    async def sleep(self) -> None:
+        await self._event.wait()
+
+
 class _Pipe:
-    """One direction: bytes on their way, and how it ends."""
+    """One direction: bytes on their way, and how it ends. Whoever touches it holds its lock."""
 
     def __init__(self, room: int) -> None:
+        self.lock = threading.Lock()
         self.room = room
         self.data = bytearray()
         self.ended = False
         self.broken = False
-        self._changed: anyio.Event | None = None
+        self.reader: _Sleeper | None = None
+        self.writer: _Sleeper | None = None
 
     def changed(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
-
-    async def change(self) -> None:
-        if self._changed is None:
-            self._changed = anyio.Event()
-        await self._changed.wait()
+        sleepers = (self.reader, self.writer)
+        self.reader = self.writer = None
+        for sleeper in sleepers:
+            if sleeper is not None:
+                sleeper.wake()
 
 
 class MemoryLink(Link):
@@ -36,11 +59,19 @@ class MemoryLink(Link):
         self._incoming = incoming
         self._outgoing = outgoing
         self._kept = 0
+        self._home: Home | None = None
 
     async def send(self, data: bytes) -> None:
-        pipe = self._outgoing
         self._kept = len(data)
         while self._kept:
+            sleeper = self._put(data)
+            if sleeper is not None:
+                await sleeper.sleep()
+
+    def _put(self, data: bytes) -> _Sleeper | None:
+        """Hand over what there is room for; where there is none, say what to wait for."""
+        pipe = self._outgoing
+        with pipe.lock:
             if pipe.broken or pipe.ended:
                 raise BrokenPipeError("the other end is closed")
             start = len(data) - self._kept
@@ -49,21 +80,35 @@ class MemoryLink(Link):
                 pipe.data += piece
                 self._kept -= len(piece)
                 pipe.changed()
-            else:
-                await pipe.change()
+                return None
+            pipe.writer = self._sleeper()
+            return pipe.writer
 
     async def receive(self) -> bytes:
+        while not isinstance(taken := self._take(), bytes):
+            await taken.sleep()
+        return taken
+
+    def _take(self) -> bytes | _Sleeper:
+        """Take what has arrived; where nothing has, say what to wait for."""
         pipe = self._incoming
-        while not pipe.data:
+        with pipe.lock:
+            if pipe.data:
+                data = bytes(pipe.data)
+                pipe.data.clear()
+                pipe.changed()
+                return data
             if pipe.broken:
                 raise ConnectionResetError("the other end was aborted")
             if pipe.ended:
                 return b""
-            await pipe.change()
-        data = bytes(pipe.data)
-        pipe.data.clear()
-        pipe.changed()
-        return data
+            pipe.reader = self._sleeper()
+            return pipe.reader
+
+    def _sleeper(self) -> _Sleeper:
+        if self._home is None:
+            self._home = Home.of_this_task()
+        return _Sleeper(self._home)
 
     def readable(self) -> bool:
         return bool(self._incoming.data) or self._incoming.ended or self._incoming.broken
@@ -73,18 +118,21 @@ class MemoryLink(Link):
 
     def abort(self) -> None:
         for pipe in (self._incoming, self._outgoing):
-            pipe.broken = True
-            pipe.changed()
+            with pipe.lock:
+                pipe.broken = True
+                pipe.changed()
 
     async def aclose(self) -> None:
-        self._outgoing.ended = True
-        self._incoming.broken = True
-        self._outgoing.changed()
-        self._incoming.changed()
+        with self._outgoing.lock:
+            self._outgoing.ended = True
+            self._outgoing.changed()
+        with self._incoming.lock:
+            self._incoming.broken = True
+            self._incoming.changed()
 
 
 def memory_links(room: int = _ROOM) -> tuple[MemoryLink, MemoryLink]:
-    """Return two links; what one sends the other receives.
+    """Return two links; what one sends the other receives. They may be on different threads.
 
     Args:
         room: How many bytes may be on their way in one direction.

@@ -32,7 +32,7 @@ async def test_a_receiver_waits_for_data() -> None:
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(receive)
-        await when(lambda: other._incoming._changed is not None)
+        await when(lambda: other._incoming.reader is not None)
         await one.send(b"now")
     assert got == [b"now"]
 
@@ -93,7 +93,7 @@ async def test_a_cancelled_receive_loses_nothing() -> None:
     one, other = memory_links()
     async with anyio.create_task_group() as tg:
         tg.start_soon(other.receive)
-        await when(lambda: other._incoming._changed is not None)
+        await when(lambda: other._incoming.reader is not None)
         tg.cancel_scope.cancel()
     await one.send(b"kept")
     assert await other.receive() == b"kept"
@@ -127,7 +127,7 @@ async def test_an_abort_wakes_the_sender_and_the_receiver_on_both_sides() -> Non
     async with anyio.create_task_group() as tg:
         tg.start_soon(fails, one, b"xy")
         tg.start_soon(fails, one)
-        await when(lambda: one.unsent() == 1 and one._incoming._changed is not None)
+        await when(lambda: one.unsent() == 1 and one._incoming.reader is not None)
         other.abort()
         one.abort()
     assert errors.count(BrokenPipeError) == errors.count(ConnectionResetError) == 1

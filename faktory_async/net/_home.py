@@ -1,0 +1,40 @@
+"""An event loop as other threads see it: what they want done on its thread, they hand over."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from faktory_async.net._dial import on_asyncio
+
+Post = Callable[[Callable[[], object]], object]
+
+
+class Home:
+    """The event loop that a task runs on."""
+
+    __slots__ = ("_post", "_thread")
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._thread = threading.get_ident()
+
+    @classmethod
+    def of_this_task(cls) -> "Home":
+        """Return the event loop that runs the calling task."""
+        if on_asyncio():
+            return cls(asyncio.get_running_loop().call_soon_threadsafe)
+        from trio.lowlevel import current_trio_token  # noqa: PLC0415 - exists where trio runs
+
+        return cls(current_trio_token().run_sync_soon)
+
+    def is_here(self) -> bool:
+        """Tell whether this is the loop's thread."""
+        return threading.get_ident() == self._thread
+
+    def post(self, do: Callable[[], object]) -> None:
+        """Have something done on the loop's thread, soon, and not wait for it.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
+        self._post(do)
