@@ -1,6 +1,7 @@
 """The state of a Faktory and what its commands do to it; no I/O, no clock of its own."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -84,7 +85,7 @@ class Broker:
     def __init__(self, clock: Clock, rand: Random, edition: Edition = Edition.OSS) -> None:
         self.clock: Final = clock
         self.rand: Final = rand
-        self.started_at: Final = clock()
+        self.started_at = clock()
         self.edition: Final = edition
         self.enterprise: Final = Enterprise(rand) if edition is Edition.ENTERPRISE else None
         self.default_retry = _FIRST_RETRY
@@ -99,6 +100,7 @@ class Broker:
         self.tasks: Final = {name: TaskCounters() for name in ("Scheduled", "Retries", "Dead")}
         self.connections: Final[dict[Connection, None]] = {}
         self._room = WaitingRoom()
+        self._room_closed = False
         self._clockwork = Clockwork(self.started_at)
 
     # -- jobs in ------------------------------------------------------------------------------
@@ -166,7 +168,7 @@ class Broker:
     def append(self, name: str, payload: bytes, now: int) -> None:
         """Put a payload into a queue, or hand it to who waits for it."""
         queue = self.queues.open(name)
-        waiting = self._room.first(name)
+        waiting = None if self._room_closed else self._room.first(name)
         if self.enterprise is not None:
             self.enterprise.enqueued(payload, now)
         if waiting is None:
@@ -194,10 +196,27 @@ class Broker:
     def wait(self, connection: Connection, names: Iterable[str]) -> Waiting:
         """Let a connection wait for a job of these queues, or for nothing if there are none."""
         allowed = (name for name in names if not self._is_paused(name))
-        waiting = Waiting(connection, allowed, self._end_wait)
+        waiting = Waiting(connection, allowed, self.clock(), self._end_wait)
         connection.waiting = waiting
         self._room.enter(waiting)
         return waiting
+
+    def waiting(self) -> list[Waiting]:
+        """Return the FETCHes that wait, in the order of their arrival."""
+        return list(self._room)
+
+    @contextlib.contextmanager
+    def nobody_served(self) -> Generator[None]:
+        """Let jobs that come meanwhile stay in their queues, and serve who waits at the end."""
+        self._room_closed = True
+        try:
+            yield
+        finally:
+            self._room_closed = False
+        for waiting in self._room:
+            reply = self.fetch(waiting.queues, waiting.connection.wid)
+            if reply is not None:
+                waiting.deliver(reply)
 
     def _end_wait(self, waiting: Waiting) -> None:
         self._room.leave(waiting)
@@ -269,6 +288,27 @@ class Broker:
             self.enterprise.flush()
         self.processed = self.failures = 0
 
+    def restart(self, *, keep_state: bool) -> None:
+        """Forget what a server that was killed does not find again when it starts.
+
+        Args:
+            keep_state: Whether its store is still there: queues, sets, reservations and counters.
+                Workers, connections and the default retry are gone in any case.
+        """
+        if not keep_state:
+            for kept in (self.queues, self.scheduled, self.retries, self.dead, self.working):
+                kept.clear()
+            if self.enterprise is not None:
+                self.enterprise.flush()
+            self.processed = self.failures = 0
+        self.connections.clear()
+        self.workers.clear()
+        self.working.reaped = 0
+        self.tasks.update((name, TaskCounters()) for name in self.tasks)
+        self.default_retry = _FIRST_RETRY
+        self.started_at = self.clock()
+        self._clockwork.restart(self.started_at)
+
     # -- connections --------------------------------------------------------------------------
 
     def connect(self, connection: Connection, introduction: Introduction) -> None:
@@ -294,6 +334,14 @@ class Broker:
     def next_tick(self) -> int:
         """Return when `run_due` is to be called next, in nanoseconds since 1970."""
         return self._clockwork.tick_for(0, PROMOTION_PERIOD)
+
+    def next_promotion(self) -> int | None:
+        """Return at which tick the next job leaves the scheduled ones or the retries, if any."""
+        scores = [entries.first_score() for entries in (self.scheduled, self.retries)]
+        first = min((score for score in scores if score is not None), default=None)
+        if first is None:
+            return None
+        return self._clockwork.tick_for(moment_of(first), PROMOTION_PERIOD)
 
     def run_due(self) -> list[Connection]:
         """Do what the scheduler has to do until now, tick by tick.

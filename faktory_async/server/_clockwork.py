@@ -20,6 +20,11 @@ class Clockwork:
         self._phase = start % NANOSECONDS
         self._last = start
 
+    def restart(self, now: int) -> None:
+        """Begin anew: what fell due meanwhile is done at the next tick, and none is counted."""
+        self._phase = now % NANOSECONDS
+        self._last = now
+
     def tick_for(self, due: int, period: int) -> int:
         """Return the first tick of a task that is still to come and not before `due`."""
         after = max(due, self._last + 1)

@@ -1,51 +1,48 @@
 """The embedded Faktory: broker and answers behind TCP, or in process without a socket."""
 
-import logging
 import random
 import time
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio
 
 from faktory_async.errors import ClientStateError
 from faktory_async.net import Address, Link, memory_links
-from faktory_async.server import _snapshots
 from faktory_async.server._answers import Answers
 from faktory_async.server._broker import Broker
-from faktory_async.server._connection import Connection
-from faktory_async.server._conversation import HANDSHAKE_SECONDS, Conversation
+from faktory_async.server._clock import ServerClock
+from faktory_async.server._conversation import HANDSHAKE_SECONDS
+from faktory_async.server._core import Core
+from faktory_async.server._door import Door
 from faktory_async.server._edition import edition_of
+from faktory_async.server._faults import Fault, Faults
 from faktory_async.server._gotree import MAX_DEPTH
 from faktory_async.server._host import Host, open_host
-from faktory_async.server._listener import Listener, listen
-from faktory_async.server._snapshots import (
-    CountersSnapshot,
-    QueueSnapshot,
-    TimedSnapshot,
-    WorkerSnapshot,
-    WorkingSnapshot,
-)
+from faktory_async.server._listener import listen
+from faktory_async.server._panel import Panel
+from faktory_async.server._tls_link import File, TLSLink, server_context
 from faktory_async.server._waiting import FETCH_SECONDS
+
+R = TypeVar("R")
 
 # Python takes seconds over megabytes of odd JSON, and everybody else waits meanwhile. But a job of
 # 64 MiB is known to work on the real server, and the line around it is a little longer.
 MAX_LINE: Final = 65 * 1024 * 1024
 
-_log: Final = logging.getLogger("faktory_async.server")
-_NANOSECONDS: Final = 1_000_000_000
 _NEW, _OPEN, _CLOSED = "not open", "open", "closed"
 
 
-class EmbeddedServer:
+class EmbeddedServer(Panel):
     """A Faktory in memory, which answers as the real one does.
 
         async with EmbeddedServer() as server:
             client = Client(server.url)
 
-    It may be opened by one task and closed by another one of the same event loop, and is not
-    safe for threads.
+    It may be opened by one task and closed by another one of the same event loop. Everything else
+    may be used from any thread.
 
     Args:
         host: Where to listen.
@@ -53,6 +50,11 @@ class EmbeddedServer:
         password: What clients must prove to know; None lets everybody in.
         edition: Which Faktory it is: "oss", which refuses what only Enterprise has, or
             "enterprise".
+        tls_cert: A PEM file with a certificate, and its key unless `tls_key` is given: whoever
+            comes by the network must speak TLS.
+        tls_key: A PEM file with the certificate's key.
+        tls_client_ca: A PEM file of certificates: clients must have one that is issued by one of
+            these.
         max_connections: How many clients are served at the same time; the real limit is 2,000.
         max_line: The longest command accepted, in bytes; the real server knows no limit.
         max_depth: How deep a pushed document may be nested; the real limit is 10,000.
@@ -61,11 +63,13 @@ class EmbeddedServer:
         grace: Seconds for which clients that are connected at the end are told that the server
             is about to end, before their connections do.
 
-    Raises:
-        UsageError: there is no such edition.
-
     Attributes:
         host: Where it listens.
+        faults: Outages on demand, see `Faults`.
+
+    Raises:
+        AddressError: a file for TLS is missing or unusable.
+        UsageError: files for TLS without a certificate, or no such edition.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class EmbeddedServer:
         port: int = 0,
         password: str | None = None,
         edition: str = "oss",
+        tls_cert: File | None = None,
+        tls_key: File | None = None,
+        tls_client_ca: File | None = None,
         max_connections: int = 2_000,
         max_line: int = MAX_LINE,
         max_depth: int = MAX_DEPTH,
@@ -85,21 +92,28 @@ class EmbeddedServer:
         self.host: Final = host
         self._port = port
         self._password = password
-        self._max_line = max_line
-        self._handshake_wait = handshake_wait
-        self._fetch_wait = fetch_wait
+        self._tls = server_context(tls_cert, tls_key, tls_client_ca)
         self._grace = grace
-        self._broker = Broker(time.time_ns, random.randrange, edition_of(edition))
+        self._clock = ServerClock(time.time_ns)
+        self._broker = Broker(self._clock, random.randrange, edition_of(edition))
         self._answers = Answers(
             self._broker,
             password=password or "",
             max_connections=max_connections,
             max_depth=max_depth,
         )
+        self._door = Door()
+        self._core = Core(
+            self._broker,
+            self._answers,
+            self._clock,
+            self._door.call,
+            fetch_wait=fetch_wait,
+            handshake_wait=handshake_wait,
+            max_line=max_line,
+        )
+        self.faults = Faults(self._core.armed, self._refusing, self._outage)
         self._tasks: Host | None = None
-        self._conversations: dict[Connection, Conversation] = {}
-        self._deserted: anyio.Event | None = None
-        self._listener: Listener | None = None
         self._phase = _NEW
 
     def __repr__(self) -> str:
@@ -122,9 +136,11 @@ class EmbeddedServer:
         self._phase = _OPEN
         try:
             self._tasks = tasks = await open_host()
-            self._listener = await listen(self.host, self._port, partial(self._serve, tasks), tasks)
-            self._port = self._listener.port
+            serve = partial(self._serve, tasks)
+            self._core.listener = listener = await listen(self.host, self._port, serve, tasks)
+            self._port = listener.port
             tasks.start_soon(self._keep_time)
+            self._door.open()
         except BaseException:
             await self.aclose()
             raise
@@ -137,14 +153,15 @@ class EmbeddedServer:
         all the same, at once.
         """
         self._phase = _CLOSED
+        self._door.close()
         self._answers.stopping = True
-        listener, self._listener = self._listener, None
+        listener, self._core.listener = self._core.listener, None
         try:
             if listener is not None:
                 await listener.stop()
             await self._see_off()
         finally:
-            left = list(self._conversations.values())
+            left = list(self._core.conversations.values())
             for conversation in left:
                 conversation.hang_up()
             if self._tasks is not None:
@@ -157,16 +174,11 @@ class EmbeddedServer:
 
     async def _see_off(self) -> None:
         with anyio.move_on_after(self._grace):
-            await self._wait_until_deserted()
-        for conversation in list(self._conversations.values()):
+            await self._core.wait_until_deserted()
+        for conversation in list(self._core.conversations.values()):
             conversation.dismiss()
         with anyio.move_on_after(self._grace):
-            await self._wait_until_deserted()
-
-    async def _wait_until_deserted(self) -> None:
-        if self._conversations:
-            self._deserted = anyio.Event()
-            await self._deserted.wait()
+            await self._core.wait_until_deserted()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -196,7 +208,8 @@ class EmbeddedServer:
     @property
     def address(self) -> Address:
         """Its address, password included."""
-        return Address(host=self.host, port=self.port, password=self._password)
+        tls = self._tls is not None
+        return Address(host=self.host, port=self.port, tls=tls, password=self._password)
 
     @property
     def url(self) -> str:
@@ -206,90 +219,45 @@ class EmbeddedServer:
     async def dial(self) -> Link:
         """Return a new link to this server, in process, without a socket.
 
-        For `Client(dial=server.dial)` and `Worker(dial=server.dial)` on the server's event loop.
-        The password is still asked for, and comes from their URL.
+        For `Client(dial=server.dial)` and `Worker(dial=server.dial)`, on the server's event loop
+        or on any other one, on another thread. There is no TLS; the password is still asked for,
+        and comes from their URL.
 
         Raises:
             ConnectionRefusedError: the server is not open.
         """
-        if self._tasks is None or self._phase != _OPEN:
+        tasks = self._tasks
+        if tasks is None or self._phase != _OPEN:
             raise ConnectionRefusedError(f"the embedded server is {self._phase}")
+        if self._core.refusing:
+            raise ConnectionRefusedError("the embedded server takes nobody now")
         ours, theirs = memory_links()
-        self._serve(self._tasks, theirs)
+        self._door.hand_over(partial(self._core.serve, tasks, theirs), otherwise=theirs.abort)
         return ours
 
-    # -- what it knows ------------------------------------------------------------------------
+    # -- faults -------------------------------------------------------------------------------
 
-    @property
-    def queues(self) -> dict[str, QueueSnapshot]:
-        """Every known queue by its name."""
-        return _snapshots.queues(self._broker)
+    def _refusing(self) -> Fault:
+        return Fault(self._door.call, self._core.refuse, self._core.resume)
 
-    @property
-    def scheduled(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that were pushed for later, the first one due first."""
-        return _snapshots.timed(self._broker.scheduled)
+    def _outage(self, keep_state: bool) -> Fault:  # noqa: FBT001 - `Faults` names it
+        revive = partial(self._core.revive, keep_state=keep_state)
+        return Fault(self._door.call, self._core.die, revive)
 
-    @property
-    def retries(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that failed and will be tried again, the first one due first."""
-        return _snapshots.timed(self._broker.retries)
+    # -- its thread ---------------------------------------------------------------------------
 
-    @property
-    def dead(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that failed for the last time, the oldest first."""
-        return _snapshots.timed(self._broker.dead)
+    def _ask(self, question: Callable[[Core], R]) -> R:
+        # While no loop runs it, nobody else is at it.
+        if not self._door.is_open:
+            return question(self._core)
+        return self._door.call(partial(question, self._core))
 
-    @property
-    def working(self) -> tuple[WorkingSnapshot, ...]:
-        """The jobs that were fetched and not reported, the first one to expire first."""
-        return _snapshots.working(self._broker)
-
-    @property
-    def workers(self) -> dict[str, WorkerSnapshot]:
-        """Every connected worker by its wid."""
-        return _snapshots.workers(self._broker)
-
-    @property
-    def counters(self) -> CountersSnapshot:
-        """How many jobs were processed, failed and wait, and how many connections there are."""
-        return _snapshots.counters(self._broker)
-
-    # -- serving ------------------------------------------------------------------------------
+    def _do(self, action: Callable[[Core], R]) -> R:
+        return self._door.call(partial(action, self._core))
 
     def _serve(self, tasks: Host, link: Link) -> None:
-        conversation = Conversation(
-            link,
-            self._answers,
-            max_line=self._max_line,
-            handshake_wait=self._handshake_wait,
-            fetch_wait=self._fetch_wait,
-        )
-        self._conversations[conversation.connection] = conversation
-        tasks.start_soon(partial(self._run, conversation))
-
-    async def _run(self, conversation: Conversation) -> None:
-        try:
-            await conversation.run()
-        finally:
-            self._conversations.pop(conversation.connection)
-            if self._deserted is not None and not self._conversations:
-                self._deserted.set()
+        """Take a client who came by the network."""
+        self._core.serve(tasks, link if self._tls is None else TLSLink(link, self._tls))
 
     async def _keep_time(self) -> None:
-        """Do what the scheduler has to do, at its ticks."""
-        while True:
-            due = self._broker.next_tick() - time.time_ns()
-            await anyio.sleep(max(due, 0) / _NANOSECONDS)
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        try:
-            closing = self._broker.run_due()
-        except Exception:  # noqa: BLE001 - whatever it is, the server goes on
-            _log.exception("the embedded server failed at its scheduler's work")
-            return
-        for connection in closing:
-            conversation = self._conversations.get(connection)
-            if conversation is not None:
-                conversation.hang_up()
+        await self._core.keep_time()

@@ -76,19 +76,31 @@ def mutate(broker: Broker, payload: bytes) -> None:
     command, target = operation.text("cmd"), operation.text("target")
     if command not in _COMMANDS:
         raise MutationError("unknown mutate operation")
-    entries = _targets(broker).get(target)
-    if entries is None:
+    if target not in _targets(broker):
         raise MutationError("invalid target for mutation command")
-    if command == "clear":
-        entries.clear()
-        return
     chosen = operation.record("filter") or Fields(None)
     job_filter = JobFilter(
         jids=tuple(chosen.texts("jids")),
         regexp=chosen.text("regexp"),
         jobtype=chosen.text("jobtype"),
     )
-    _COMMANDS[command](broker, entries, select(entries, job_filter))
+    apply(broker, command, target, job_filter)
+
+
+def apply(broker: Broker, command: str, target: str, job_filter: JobFilter) -> int:
+    """Carry out a mutation of a set; return how many jobs it was about.
+
+    Raises:
+        MutationError: when a job cannot be requeued, or the matching would take too long.
+    """
+    entries = _targets(broker)[target]
+    if command == "clear":
+        count = len(entries)
+        entries.clear()
+        return count
+    chosen = select(entries, job_filter)
+    _COMMANDS[command](broker, entries, chosen)
+    return len(chosen)
 
 
 def select(entries: TimedSet, job_filter: JobFilter) -> list[bytes]:

@@ -76,6 +76,10 @@ class Queues:
         for queue in self._chosen(names):
             self._queues.pop(queue.name, None)
 
+    def clear(self) -> None:
+        """Forget every queue."""
+        self._queues.clear()
+
     def flush(self) -> None:
         """Empty every queue; the names stay, and so do the pauses."""
         for queue in self._queues.values():

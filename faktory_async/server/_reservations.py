@@ -73,6 +73,10 @@ class Reservations:
         if reservation is not None:
             reservation.expires_at = max(reservation.expires_at, until)
 
+    def has(self, jid: str) -> bool:
+        """Tell whether there is a record of a jid."""
+        return jid in self._records
+
     def release(self, jid: str) -> Reservation | None:
         """Forget the record of a jid and return it; its entry stays until `remove`."""
         return self._records.pop(jid, None)
@@ -87,6 +91,17 @@ class Reservations:
     def flush(self) -> None:
         """Take out every entry; the records stay."""
         self._entries.clear()
+
+    def clear(self) -> None:
+        """Forget entries, records and count."""
+        self._entries.clear()
+        self._records.clear()
+        self.reaped = 0
+
+    def extend_all(self, nanoseconds: int) -> None:
+        """Let every entry expire so much later."""
+        for entry in self._entries:
+            entry.expires_at += nanoseconds
 
     def first_deadline(self) -> int | None:
         """Return when the first entry expires; None without entries."""

@@ -9,7 +9,7 @@ from faktory_async.model import Envelope, Job
 from faktory_async.server._broker import Broker
 from faktory_async.server._queues import JobQueue
 from faktory_async.server._reservations import Reservation
-from faktory_async.server._timed_set import TimedSet
+from faktory_async.server._timed_set import TimedSet, score_of
 from faktory_async.server._workers import WorkerRecord, WorkerState
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -131,6 +131,31 @@ class CountersSnapshot(Struct, frozen=True):
     default_retry: int
 
 
+class Backlog(Struct, frozen=True):
+    """What a server has to do still.
+
+    Attributes:
+        queued: Jobs in queues that are not paused.
+        due: Jobs whose time to be enqueued has come, and which the next tick will enqueue.
+        reserved: Jobs that somebody works on.
+        unread: Connections on which something was sent that is not read and answered yet; a FETCH
+            that waits does not count.
+        next_tick: When the first of the scheduled jobs and of those to be retried will be
+            enqueued, UTC; None where there are none.
+    """
+
+    queued: int
+    due: int
+    reserved: int
+    unread: int
+    next_tick: datetime | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing goes on, and nothing will before `next_tick` unless somebody begins."""
+        return not (self.queued or self.due or self.reserved or self.unread)
+
+
 def queues(broker: Broker) -> dict[str, QueueSnapshot]:
     """Return every known queue by its name."""
     return {queue.name: _queue(queue) for queue in broker.queues}
@@ -164,6 +189,19 @@ def counters(broker: Broker) -> CountersSnapshot:
     )
 
 
+def backlog(broker: Broker, unread: int) -> Backlog:
+    """Return what there is to do, beside so many connections with something unread."""
+    now = broker.clock()
+    tick = broker.next_promotion()
+    return Backlog(
+        queued=sum(len(queue.jobs) for queue in broker.queues if not queue.paused),
+        due=broker.scheduled.count_due(score_of(now)) + broker.retries.count_due(score_of(now)),
+        reserved=broker.working.stored,
+        unread=unread,
+        next_tick=None if tick is None else moment(tick),
+    )
+
+
 def _job(payload: bytes) -> Job:
     return Envelope.decode(payload).job()
 
@@ -176,8 +214,8 @@ def _reservation(reservation: Reservation) -> WorkingSnapshot:
     return WorkingSnapshot(
         payload=reservation.payload,
         wid=reservation.wid,
-        reserved_at=_moment(reservation.reserved_at),
-        expires_at=_moment(reservation.expires_at),
+        reserved_at=moment(reservation.reserved_at),
+        expires_at=moment(reservation.expires_at),
     )
 
 
@@ -191,12 +229,13 @@ def _worker(record: WorkerRecord) -> WorkerSnapshot:
         state=record.state,
         connections=len(record.connections),
         rss_kb=record.rss_kb,
-        started_at=_moment(record.started_at),
-        last_beat=_moment(record.last_beat),
+        started_at=moment(record.started_at),
+        last_beat=moment(record.last_beat),
     )
 
 
-def _moment(nanoseconds: int) -> datetime:
+def moment(nanoseconds: int) -> datetime:
+    """Return nanoseconds since 1970 as a time in UTC."""
     return _after(microseconds=nanoseconds // 1000)
 
 

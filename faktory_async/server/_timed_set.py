@@ -60,6 +60,10 @@ class TimedSet:
             heapq.heappop(self._heap)
         return None
 
+    def count_due(self, score: float) -> int:
+        """Return how many payloads have a score of at most this one."""
+        return sum(1 for known in self._scores.values() if known <= score)
+
     def pop_due(self, score: float) -> bytes | None:
         """Take out and return the first payload whose score is at most this one."""
         first = self.first_score()

@@ -1,7 +1,7 @@
 """FETCHes that wait for a job."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from faktory_async.server._connection import Connection
@@ -21,11 +21,12 @@ class Waiting:
         seconds: How long to wait before `expire`.
         connection: The connection that asked.
         queues: The queues waited for; none where the answer will be nil whatever comes.
+        since: When it came, in nanoseconds since 1970.
         on_reply: Called once with the answer's bytes.
         reply: The answer, once it is known.
     """
 
-    __slots__ = ("_leave", "connection", "on_reply", "queues", "reply")
+    __slots__ = ("_leave", "connection", "on_reply", "queues", "reply", "since")
 
     seconds = FETCH_SECONDS
 
@@ -33,10 +34,12 @@ class Waiting:
         self,
         connection: Connection,
         queues: Iterable[str],
+        since: int,
         leave: Callable[["Waiting"], None],
     ) -> None:
         self.connection = connection
         self.queues = tuple(dict.fromkeys(queues))
+        self.since = since
         self.on_reply: Callable[[bytes], None] | None = None
         self.reply: bytes | None = None
         self._leave = leave
@@ -59,17 +62,24 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self._lines: dict[str, OrderedDict[Waiting, None]] = {}
+        self._everybody: OrderedDict[Waiting, None] = OrderedDict()
 
     def __len__(self) -> int:
-        return len({waiting for line in self._lines.values() for waiting in line})
+        return len(self._everybody)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Go through a copy, in the order of arrival."""
+        return iter(list(self._everybody))
 
     def enter(self, waiting: Waiting) -> None:
         """Stand in the line of each of its queues."""
+        self._everybody[waiting] = None
         for queue in waiting.queues:
             self._lines.setdefault(queue, OrderedDict())[waiting] = None
 
     def leave(self, waiting: Waiting) -> None:
         """Leave every line."""
+        self._everybody.pop(waiting, None)
         for queue in waiting.queues:
             line = self._lines.get(queue)
             if line is not None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from faktory_async.server._connection import Connection
 from faktory_async.server._gotime import NANOSECONDS
 
+EVERYBODY: Final = "all"
 _PATIENCE: Final = 60 * NANOSECONDS
 
 
@@ -107,10 +108,26 @@ class Workers:
         record.signal(_STATES.get(state, WorkerState.RUNNING))
         return record.state
 
+    def beat_all(self, now: int) -> None:
+        """Count every worker as having beaten now."""
+        for record in self._records.values():
+            record.last_beat = now
+
+    def evict(self, wid: str) -> list[Connection]:
+        """Drop one worker, or `all`; return the connections that are to be closed."""
+        gone = [known for known in self._records if wid in (known, EVERYBODY)]
+        self.reaped += len(gone)
+        return [connection for wid in gone for connection in self._records.pop(wid).connections]
+
+    def clear(self) -> None:
+        """Forget every worker and count, as a server that starts does."""
+        self._records.clear()
+        self.reaped = 0
+
     def signal(self, wid: str, state: WorkerState) -> None:
         """Tell one worker, or `all`, to stop, as an operator does; an unknown wid is ignored."""
         for known, record in self._records.items():
-            if wid in (known, "all"):
+            if wid in (known, EVERYBODY):
                 record.signal(state)
 
     def first_deadline(self) -> int | None:

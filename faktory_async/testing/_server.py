@@ -10,14 +10,8 @@ from typing import Any, Final, Self, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from faktory_async.errors import ClientStateError, UsageError
-from faktory_async.server import (
-    CountersSnapshot,
-    EmbeddedServer,
-    QueueSnapshot,
-    TimedSnapshot,
-    WorkerSnapshot,
-    WorkingSnapshot,
-)
+from faktory_async.net import Link
+from faktory_async.server import Core, EmbeddedServer, Panel
 
 R = TypeVar("R")
 
@@ -27,15 +21,14 @@ _LOOP: Final = {"loop_factory": asyncio.SelectorEventLoop}
 _QUICK: Final[dict[str, Any]] = {"fetch_wait": 0.05, "grace": 0}
 
 
-class FaktoryServer:
+class FaktoryServer(Panel):
     """An `EmbeddedServer` on a thread and an event loop of its own, for tests of any kind.
 
         with FaktoryServer() as server, pyfaktory.Client(server.url) as client:
             ...
 
-    The fixture `faktory_server` is one for each test; make your own for a wider scope. Its
-    attributes may be read on any thread, inside of any event loop or without one. Each is a
-    snapshot, consistent in itself, of what the server knows at that moment; it does not change.
+    The fixture `faktory_server` is one for each test; make your own for a wider scope. All that it
+    shows and does may be used on any thread, inside of any event loop or without one.
 
     Args:
         options: Those of `EmbeddedServer`. `fetch_wait` is 0.05 s here and `grace` 0, so that
@@ -54,6 +47,7 @@ class FaktoryServer:
                 f"it has {', '.join(sorted(known))}"
             )
         self._server = EmbeddedServer(**{**_QUICK, **options})
+        self.faults = self._server.faults
         self._portal: BlockingPortal | None = None
         self._open = ExitStack()
 
@@ -106,73 +100,22 @@ class FaktoryServer:
         """
         return self._server.url
 
-    # -- what it knows ------------------------------------------------------------------------
+    async def dial(self) -> Link:
+        """Return a new link to this server, without a socket, on the event loop that calls.
 
-    @property
-    def queues(self) -> dict[str, QueueSnapshot]:
-        """Every known queue by its name.
-
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.queues)
-
-    @property
-    def scheduled(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that were pushed for later, the first one due first.
+        For `Client(dial=server.dial)` and `Worker(dial=server.dial)`.
 
         Raises:
-            ClientStateError: it is not open.
+            ConnectionRefusedError: the server is not open.
         """
-        return self._ask(lambda server: server.scheduled)
+        return await self._server.dial()
 
-    @property
-    def retries(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that failed and will be tried again, the first one due first.
+    # -- its thread ---------------------------------------------------------------------------
 
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.retries)
-
-    @property
-    def dead(self) -> tuple[TimedSnapshot, ...]:
-        """The jobs that failed for the last time, the oldest first.
-
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.dead)
-
-    @property
-    def working(self) -> tuple[WorkingSnapshot, ...]:
-        """The jobs that were fetched and not reported, the first one to expire first.
-
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.working)
-
-    @property
-    def workers(self) -> dict[str, WorkerSnapshot]:
-        """Every connected worker by its wid.
-
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.workers)
-
-    @property
-    def counters(self) -> CountersSnapshot:
-        """How many jobs were processed, failed and wait, and how many connections there are.
-
-        Raises:
-            ClientStateError: it is not open.
-        """
-        return self._ask(lambda server: server.counters)
-
-    def _ask(self, question: Callable[[EmbeddedServer], R]) -> R:
-        """Ask the server on its own thread, between two of its steps."""
+    def _ask(self, question: Callable[[Core], R]) -> R:
         if self._portal is None:
             raise ClientStateError(f"{self!r} shows what it knows only while it is open")
-        return self._portal.call(question, self._server)
+        return self._server._do(question)  # noqa: SLF001 - its other face
+
+    def _do(self, action: Callable[[Core], R]) -> R:
+        return self._server._do(action)  # noqa: SLF001 - its other face

@@ -91,7 +91,7 @@ async def cut_at_random(server: EmbeddedServer, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - likewise
     while True:
         await anyio.sleep(chance.uniform(0, 0.02))
-        if conversations := list(server._conversations.values()):
+        if conversations := list(server._core.conversations.values()):
             chance.choice(conversations).hang_up()
 
 
@@ -121,7 +121,7 @@ async def test_what_was_told_in_a_storm_is_true(
             last = await client.push(Job("order"))
         check(client)
         await client.aclose()
-        await server._wait_until_deserted()  # what it has received it has also stored
+        await server._core.wait_until_deserted()  # what it has received it has also stored
         stored = Counter(job.jid for job in server.queues["default"].jobs)
     assert stored[last.jid] == 1
     assert len(storm.told) == PUSHES

@@ -42,7 +42,7 @@ class Clocked:
             self._offset += round(step * 1e9)
             seconds -= step
             for connection in self.server._broker.run_due():
-                self.server._conversations[connection].hang_up()
+                self.server._core.conversations[connection].hang_up()
 
 
 def as_target(server: EmbeddedServer) -> Target:

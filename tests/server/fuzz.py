@@ -241,13 +241,13 @@ class Fuzz:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(CROWD):
                         tasks.start_soon(self._client, server, rng.getrandbits(64))
-                while server._conversations:
+                while server._core.conversations:
                     await anyio.lowlevel.checkpoint()
         except TimeoutError:
             raise FuzzError(f"{number}: no end in {PATIENCE} s") from None
         self._complain(number)
         self._clock.offset += rng.choice((0, 0, 1, 10, 100, 5_000)) * 1_000_000_000
-        server._catch_up()
+        server._core.catch_up()
         await self._look(server)
         self._complain(number)
 
@@ -260,7 +260,7 @@ class Fuzz:
         """Prove that a well-behaved client is served after all that."""
         async with connected(server, by_memory) as wire:
             assert (await wire.ask(b"INFO")).startswith(b"$")
-        while server._conversations:
+        while server._core.conversations:
             await anyio.lowlevel.checkpoint()
         if server.counters.connections or server.workers:
             raise FuzzError(f"somebody stays behind: {server.counters}, {server.workers}")

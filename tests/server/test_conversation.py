@@ -35,7 +35,7 @@ def unknown(verb: bytes) -> bytes:
 
 def the_conversation(server: EmbeddedServer) -> Conversation:
     """The only one that a server has."""
-    (conversation,) = server._conversations.values()
+    (conversation,) = server._core.conversations.values()
     return conversation
 
 

@@ -259,12 +259,14 @@ async def test_closing_with_busy_clients_leaves_nothing_behind(grace: float) -> 
         async with server:
             for kind in kinds * 5:
                 tasks.start_soon(kind)
-            await until(lambda: len(server._conversations) >= 20)
+            await until(lambda: len(server._core.conversations) >= 20)
             for _ in range(500):
                 await anyio.lowlevel.checkpoint()
-        assert not server._conversations
+        assert not server._core.conversations
         assert server.counters.connections == 0
-        assert not [task.name for task in anyio.get_running_tasks() if "embedded" in str(task.name)]
+        assert not [
+            task.name for task in anyio.get_running_tasks() if "faktory embedded" in str(task.name)
+        ]
         tasks.cancel_scope.cancel()
     gc.collect()  # a socket or a task left behind would warn, and so fail this test
 
@@ -308,7 +310,9 @@ async def test_opening_that_is_cancelled_leaves_nothing_behind(turns: int) -> No
         tasks.cancel_scope.cancel()
     await server.aclose()
     assert repr(server) == "<EmbeddedServer closed>"
-    assert not [task.name for task in anyio.get_running_tasks() if "embedded" in str(task.name)]
+    assert not [
+        task.name for task in anyio.get_running_tasks() if "faktory embedded" in str(task.name)
+    ]
     gc.collect()  # a socket left open would warn, and so fail this test
 
 
@@ -410,12 +414,12 @@ async def test_hundreds_may_come_at_once() -> None:
             for _ in range(300):
                 sock = socket.create_connection((server.host, server.port), timeout=0.5)
                 stack.enter_context(sock)
-            await until(lambda: len(server._conversations) == 300)
+            await until(lambda: len(server._core.conversations) == 300)
 
 
 def option(server: EmbeddedServer, level: int, name: int) -> int:
     """Return an option of the socket of the only client."""
-    (conversation,) = server._conversations.values()
+    (conversation,) = server._core.conversations.values()
     assert isinstance(conversation._link, AsyncioLink | StreamLink)
     assert conversation._link._socket is not None
     return conversation._link._socket.getsockopt(level, name)
@@ -625,7 +629,7 @@ async def test_a_mistake_that_nothing_caught_is_raised_when_the_server_is_closed
     server = EmbeddedServer()
     await server.open()
     link = await server.dial()
-    await until(lambda: not server._conversations)
+    await until(lambda: not server._core.conversations)
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await server.aclose()
     link.abort()
@@ -650,7 +654,7 @@ async def test_a_socket_that_cannot_be_listened_on_is_closed(
     def fail(sock: socket.socket) -> None:
         raise PermissionError("not this one")
 
-    monkeypatch.setattr(_listener, "_prepare", fail)
+    monkeypatch.setattr(_listener, "prepare", fail)
     with pytest.raises(PermissionError):
         await EmbeddedServer().open()
     gc.collect()  # a socket left open would warn, and so fail this test
