@@ -1,8 +1,10 @@
 """An event loop as other threads see it: what they want done on its thread, they hand over."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from faktory_async.net._dial import on_asyncio
 
@@ -22,7 +24,9 @@ class Home:
     def of_this_task(cls) -> "Home":
         """Return the event loop that runs the calling task."""
         if on_asyncio():
-            return cls(asyncio.get_running_loop().call_soon_threadsafe)
+            # In the context of who posts it, another library might be the current one.
+            loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+            return cls(partial(loop.call_soon_threadsafe, context=context))
         from trio.lowlevel import current_trio_token  # noqa: PLC0415 - exists where trio runs
 
         return cls(current_trio_token().run_sync_soon)

@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from faktory_async.errors import UsageError
 from faktory_async.net import DEFAULT_PORT
 from faktory_async.server._edition import EDITIONS
 from faktory_async.server._embedded import EmbeddedServer
@@ -24,12 +25,11 @@ _MAX_PORT: Final = 65_535
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     options = _parser().parse_args(arguments)
-    server = EmbeddedServer(
-        host=options.host,
-        port=options.port,
-        password=options.password,
-        edition=options.edition,
-    )
+    try:
+        server = EmbeddedServer(**vars(options))
+    except UsageError as error:
+        print(f"Faktory cannot start: {error}", file=sys.stderr)  # noqa: T201 - a command
+        return 2
     loop = {"use_uvloop": find_spec("uvloop") is not None}
     return anyio.run(_serve, server, backend_options=loop)
 
@@ -60,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         "--password",
         default=os.environ.get("FAKTORY_PASSWORD"),
         help="what clients must prove to know; also read from FAKTORY_PASSWORD",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS, with this certificate (PEM)")
+    parser.add_argument(
+        "--tls-key", metavar="FILE", help="the certificate's key, unless it is in the same file"
+    )
+    parser.add_argument(
+        "--tls-client-ca", metavar="FILE", help="ask clients for a certificate by one of these"
     )
     parser.add_argument(
         "--edition",

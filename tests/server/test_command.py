@@ -14,6 +14,7 @@ import pytest
 from faktory_async.net import Address
 from faktory_async.protocol import password_hash
 from faktory_async.server.__main__ import main
+from tests.net._tls import Authority
 
 PATIENCE = 30.0  # seconds
 
@@ -25,7 +26,7 @@ class Process:
         self.process = process
         assert process.stdout is not None
         said = process.stdout.readline()
-        match = re.fullmatch(r"Faktory listens on (tcp://\S+)\n", said)
+        match = re.fullmatch(r"Faktory listens on (tcp(?:\+tls)?://\S+)\n", said)
         assert match, said
         self.address = Address.parse(match[1])
 
@@ -122,6 +123,21 @@ def test_takes_a_password_from_the_environment() -> None:
         assert ask(server, "sekrit") == b"+OK\r\n"
 
 
+def test_speaks_tls_with_a_certificate(authority: Authority) -> None:
+    certificate, key = authority.files_for("127.0.0.1")
+    with running("--port=0", f"--tls-cert={certificate}", f"--tls-key={key}") as server:
+        assert server.address.tls
+        context = authority.trusting_context()
+        with context.wrap_socket(server.dial(), server_hostname="127.0.0.1") as sock:
+            assert sock.recv(100).startswith(b"+HI ")
+
+
+def test_a_certificate_that_cannot_be_used_is_told_in_one_line() -> None:
+    result = run("--port=0", "--tls-cert=/nowhere/cert.pem")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"Faktory cannot start: .*/nowhere/cert.pem: .*No such.*\n", result.stderr)
+
+
 def info(server: Process) -> bytes:
     """Return what INFO says."""
     with server.dial() as sock, sock.makefile("rb") as replies:
@@ -156,7 +172,15 @@ def test_help_names_every_option_and_default() -> None:
     result = run("--help")
     assert result.returncode == 0
     assert result.stderr == ""
-    for word in ("--host", "127.0.0.1", "--port", "7419", "--password", "FAKTORY_PASSWORD"):
+    for word in (
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "7419",
+        "--password",
+        "FAKTORY_PASSWORD",
+        "--tls-client-ca",
+    ):
         assert word in result.stdout
 
 

@@ -29,11 +29,6 @@ PATIENT = Timeouts(connect=30, command=30)
 BUSY = b"-ERR context deadline exceeded\r\n"
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
 class Setting:
     """A server, and how clients come to it.
 

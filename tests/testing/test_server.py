@@ -14,8 +14,10 @@ from faktory_async import (
     AuthenticationError,
     Client,
     ClientStateError,
+    ConnectError,
     EmbeddedServer,
     Job,
+    ServerBusyError,
     UsageError,
     Worker,
     testing,
@@ -124,6 +126,59 @@ def test_many_threads_may_look_at_once(faktory_server: FaktoryServer) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(push_and_look, range(20)))
     assert faktory_server.counters.enqueued == 20
+
+
+# -- what it does -----------------------------------------------------------------------------
+
+
+def test_its_clock_and_its_buttons_work_without_an_event_loop(
+    faktory_server: FaktoryServer,
+) -> None:
+    async def push() -> Job:
+        async with Client() as client:
+            return await client.push(Job("good", at=faktory_server.now + timedelta(days=1)))
+
+    job = anyio.run(push)
+    faktory_server.advance(days=1, seconds=5)
+    [queued] = faktory_server.queues["default"].jobs
+    assert queued.jid == job.jid
+    faktory_server.pause("default")
+    assert faktory_server.is_idle
+    with pytest.raises(UsageError, match="no worker 'w1' is connected"):
+        faktory_server.quiet("w1")
+    faktory_server.fetch_wait = 2
+    assert faktory_server.fetch_wait == 2
+
+
+@pytest.mark.asyncio
+async def test_the_server_tells_a_worker_to_end(faktory_server: FaktoryServer) -> None:
+    worker = Worker(wid="w1", handle_signals=False)
+
+    @worker.register("good")
+    async def good(job: Job) -> None:
+        faktory_server.terminate("w1")
+        assert faktory_server.workers["w1"].state.name == "TERMINATE"
+        worker.stop()
+
+    async with Client() as client:
+        await client.push(Job("good"))
+    await worker.run()
+    await faktory_server.settled()
+    assert faktory_server.counters.processed == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_its_faults_hold_within_their_blocks(faktory_server: FaktoryServer) -> None:
+    async with Client() as client:
+        with faktory_server.faults.outage(keep_state=False), pytest.raises(ConnectError):
+            await client.push(Job("good"))
+        with faktory_server.faults.error("ERR out of luck", on="PUSHB", times=1) as fault:
+            with pytest.raises(ServerBusyError, match="out of luck"):
+                await client.push(Job("good"))
+            await client.push(Job("good"))
+    assert fault.hits == 1
+    assert faktory_server.counters.enqueued == 1
 
 
 # -- how it is configured ---------------------------------------------------------------------
