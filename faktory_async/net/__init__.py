@@ -2,6 +2,7 @@
 
 from faktory_async.net._address import DEFAULT_PORT, Address
 from faktory_async.net._asyncio_link import AsyncioLink
+from faktory_async.net._blocking import BlockingConnection
 from faktory_async.net._connect import Connector
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, on_asyncio, open_link
@@ -22,6 +23,7 @@ __all__ = [
     "TLS",
     "Address",
     "AsyncioLink",
+    "BlockingConnection",
     "Connection",
     "Connector",
     "Dial",

@@ -1,7 +1,7 @@
 """From an address to a connection that has shaken hands, in bounded time."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import anyio
@@ -9,6 +9,7 @@ import msgspec
 
 from faktory_async.errors import AddressError, ConnectError, FaktoryError, UsageError
 from faktory_async.net._address import Address
+from faktory_async.net._blocking import BlockingConnection
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, open_link
 from faktory_async.net._link import NETWORK_ERRORS, Link
@@ -95,6 +96,30 @@ class Connector:
         if link is None:
             raise ConnectError(f"no connection to {self.address} within {patience:g} s")
         raise ConnectError(_why_no_handshake(self.address, patience))
+
+    @property
+    def dials_by_itself(self) -> bool:
+        """Whether it knows how to connect without a `dial` of the user's own."""
+        return self._dial is None
+
+    def open_blocking(self, hold: Callable[[BlockingConnection], None]) -> BlockingConnection:
+        """Dial and shake hands over a blocking socket, for a thread.
+
+        Args:
+            hold: Gets the connection before it is dialled, so that another thread can interrupt it.
+
+        Raises:
+            FaktoryError: as a call does; `maybe_executed` is False.
+        """
+        server_name = self._tls.server_name
+        connection = BlockingConnection(self.address, self._tls_context(), server_name)
+        hold(connection)
+        try:
+            connection.open(self._identity, self.timeouts.connect)
+        except FaktoryError as error:
+            error.add_note(f"while connecting to {self.address}")
+            raise
+        return connection
 
     async def _open_link(self) -> Link:
         if self._dial is None:

@@ -298,9 +298,7 @@ class Connection:
                 if self._session.state is State.GREETED:
                     await self._link.send(self._session.hello(identity, password))
                 elif self._session.state is State.CLOSED:
-                    raise ConnectError(
-                        _why_no_handshake(greeted=self._session.greeting is not None)
-                    )
+                    raise ConnectError(why_no_handshake(greeted=self._session.greeting is not None))
         except FaktoryError as error:
             if error.maybe_executed:
                 raise _harmless(error) from error
@@ -420,7 +418,8 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _why_no_handshake(*, greeted: bool) -> str:
+def why_no_handshake(*, greeted: bool) -> str:
+    """Say why a peer that ended the connection may have done so."""
     if greeted:
         return "the server closed the connection instead of accepting the HELLO"
     return (

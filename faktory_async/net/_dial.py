@@ -48,10 +48,15 @@ async def open_link(
         if on_asyncio():
             return await _open_on_asyncio(address, context, name)
         return await _open_by_anyio(address, context, name)
-    except ssl.SSLError as error:
-        raise TLSError(_why_no_tls(address, error)) from error
     except (*NETWORK_ERRORS, ValueError) as error:  # a name that cannot be asked for
-        raise ConnectError(_why_not(address, error)) from error
+        raise explained(address, error) from error
+
+
+def explained(address: Address, error: Exception) -> ConnectError:
+    """Return why no connection to the address could be made, in words that help."""
+    if isinstance(error, ssl.SSLError):
+        return TLSError(_why_no_tls(address, error))
+    return ConnectError(_why_not(address, error))
 
 
 async def as_link(dial: Dial) -> Link:
