@@ -1,9 +1,11 @@
 """The consumer's side: a worker runs the coroutine functions registered for jobs."""
 
-from faktory_async.worker._crew import StopDetails
 from faktory_async.worker._handlers import Handler, HandlerSource, Runner
 from faktory_async.worker._outcome import Ack, Dead, Discard, Fail, Outcome, Retry
 from faktory_async.worker._perform import current_job
+from faktory_async.worker._roster import JobInFlight
+from faktory_async.worker._stats import WorkerStats
+from faktory_async.worker._stop import StopDetails
 from faktory_async.worker._worker import Worker
 
 __all__ = [
@@ -13,10 +15,12 @@ __all__ = [
     "Fail",
     "Handler",
     "HandlerSource",
+    "JobInFlight",
     "Outcome",
     "Retry",
     "Runner",
     "StopDetails",
     "Worker",
+    "WorkerStats",
     "current_job",
 ]

@@ -28,6 +28,11 @@ class Heart(Protocol):
         """When the server last answered a BEAT, on the clock of `time.time`; None before."""
         ...
 
+    @property
+    def lag(self) -> float:
+        """How many seconds late the event loop last was."""
+        ...
+
     async def run(self) -> None:
         """Beat until cancelled.
 
@@ -95,6 +100,11 @@ class LoopHeart:
     def last_beat(self) -> float | None:
         """When the server last answered a BEAT."""
         return self._pulse.last
+
+    @property
+    def lag(self) -> float:
+        """How late the event loop last was; nobody looks."""
+        return 0.0
 
     async def run(self) -> None:
         """Beat for ever.

@@ -59,6 +59,11 @@ class ThreadHeart:
         """When the server last answered a BEAT."""
         return self._pulse.last
 
+    @property
+    def lag(self) -> float:
+        """How many seconds late the event loop last was."""
+        return self._lag.seconds
+
     async def run(self) -> None:
         """Beat until cancelled; the thread has ended then.
 

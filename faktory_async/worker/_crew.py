@@ -2,23 +2,29 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
-from msgspec import Struct
+from msgspec.structs import asdict
 
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import HandlerSource
+from faktory_async.worker._home import Home
 from faktory_async.worker._lifecycle import Phase
+from faktory_async.worker._line import Outage
 from faktory_async.worker._outcome import INTERRUPTED, Fail, Outcome
 from faktory_async.worker._perform import perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
+from faktory_async.worker._roster import Roster
 from faktory_async.worker._run import Run
-from faktory_async.worker._signals import can_receive_signals, obey_signals
+from faktory_async.worker._signals import Signals, can_receive_signals
+from faktory_async.worker._stats import WorkerStats
+from faktory_async.worker._stop import StopDetails
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -26,32 +32,8 @@ _log: Final = logging.getLogger("faktory_async.worker")
 # Orchestrators kill 30 s after the first signal, 5 s after the default grace.
 _FINALLY: Final = 2.2
 _LAST: Final = 1.3
-
-
-class StopDetails(Struct, frozen=True, kw_only=True):
-    """Why a worker stopped and what it left behind.
-
-    Attributes:
-        reason: What made it stop, such as `SIGTERM` or `the server said terminate`.
-        acked: How many jobs it has ended with an ACK.
-        failed: How many jobs it has ended with a FAIL.
-        interrupted: The jids of jobs that were cut short, or not begun; they were FAILed or
-            requeued.
-        unreported: The jids whose outcome the server could not be told: they run again when
-            their reservation ends.
-        unknown: How many reports may not have been recorded: unanswered for too long, or answered
-            by an error that says nothing about the job. Each is in the log.
-        fetches_out: How many FETCHes were unanswered at the end; each may have reserved a job
-            that runs again when its reservation ends.
-    """
-
-    reason: str
-    acked: int = 0
-    failed: int = 0
-    interrupted: tuple[str, ...] = ()
-    unreported: tuple[str, ...] = ()
-    unknown: int = 0
-    fetches_out: int = 0
+# A handler that heeds no cancellation is named this often, in seconds.
+_NAMED: Final = 5.0
 
 
 class Crew:
@@ -63,9 +45,13 @@ class Crew:
         fetchers: Who brings jobs in.
         gate: Where the slot of a job is given back.
         heart: Who beats.
+        outage: Whether the server is away.
         reports: Who tells the server how jobs ended.
         grace: Seconds that handlers may take to finish once the worker is told to stop.
-        signals: Whether SIGTERM and SIGINT are obeyed.
+        signals: Whether signals are obeyed.
+        burst: Whether the run ends when there is nothing left to do.
+        home: The event loop.
+        roster: Which jobs are being worked.
     """
 
     def __init__(
@@ -76,26 +62,40 @@ class Crew:
         fetchers: Fetchers,
         gate: Gate,
         heart: Heart,
+        outage: Outage,
         reports: Reports,
         grace: float,
         signals: bool,
+        burst: bool,
+        home: Home,
+        roster: Roster,
     ) -> None:
         self._handlers = handlers
         self._phases = phases
         self._fetchers = fetchers
         self._gate = gate
         self._heart = heart
+        self._outage = outage
         self._reports = reports
         self._grace = grace
         self._signals = signals and can_receive_signals()
+        self._home = home
+        self._roster = roster
+        gate.on_spent = self._spent
+        if burst:
+            fetchers.on_nothing = self._found_nothing
         self._runs: set[Run] = set()
         self._interrupted: list[str] = []
         self._fetches_out = 0
         self._idle = anyio.Event()
         self._error: Exception | None = None
 
-    async def work(self) -> StopDetails:
+    async def work(self, ready: Callable[[], object]) -> StopDetails:
         """Work until told to stop.
+
+        Args:
+            ready: Called when the server knows the worker and the first FETCH was sent, or when it
+                ends before that.
 
         Raises:
             AuthenticationError: the server does not take the password.
@@ -103,6 +103,7 @@ class Crew:
 
         Not to be cancelled: `phases` is how it is ended.
         """
+        self._fetchers.on_first = ready
         if self._phases.lifecycle.phase < Phase.TERMINATING:
             with self._phases.before(Phase.TERMINATING) as starting:
                 async with self._handlers.running():
@@ -112,6 +113,8 @@ class Crew:
         self._phases.lifecycle.advance(Phase.STOPPED, "")
         if self._error is not None:
             raise self._error
+        if self._fetchers.last_fetch is None:
+            ready()  # whoever waits for the beginning need not wait for ever
         return self._details()
 
     async def _work_in_order(self) -> None:
@@ -121,12 +124,14 @@ class Crew:
             await self._phases.reached(Phase.TERMINATING)
             await self._end()
             crew.cancel_scope.cancel()
+            jobs.start_soon(self._name_the_deaf)
 
     # -- beginning ----------------------------------------------------------------------------
 
     def _begin(self, crew: TaskGroup, jobs: TaskGroup) -> None:
         if self._signals:
-            crew.start_soon(obey_signals, self._phases.lifecycle)
+            signals = Signals(self._phases.lifecycle, self._roster.stacks)
+            crew.start_soon(self._member, partial(signals.obey, self._home))
         crew.start_soon(self._member, self._heart.run)
         crew.start_soon(self._member, self._reports.run)
         self._fetchers.begin(
@@ -160,7 +165,9 @@ class Crew:
     async def _work(self, run: Run) -> None:
         if self._phases.lifecycle.phase >= Phase.CUT:
             run.cut()  # between its arrival and this first step of its task
+        self._roster.begin(run)
         outcome = await perform(run, self._handlers)
+        self._roster.end(run)
         self._runs.discard(run)
         self._finish(run, outcome)
         self._notice_idle()
@@ -176,6 +183,15 @@ class Crew:
     def _notice_idle(self) -> None:
         if not self._runs and not self._fetchers.at_work:
             self._idle.set()
+            if self._gate.spent:
+                self._phases.lifecycle.advance(Phase.TERMINATING, "max_jobs")
+
+    def _spent(self) -> None:
+        self._phases.lifecycle.advance(Phase.QUIET, "max_jobs")
+
+    def _found_nothing(self) -> None:
+        if not self._runs:
+            self._phases.lifecycle.advance(Phase.TERMINATING, "burst: there is nothing left to do")
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -190,16 +206,37 @@ class Crew:
             await self._reports.settled()
         self._fetches_out = self._fetchers.fetching
 
+    def stats(self) -> WorkerStats:
+        """Return the numbers of this moment; from any thread."""
+        return WorkerStats(
+            state=self._phases.lifecycle.phase.name.lower(),
+            in_flight=self._roster.jobs(),
+            reconnects=self._outage.number,
+            fetchers=self._fetchers.at_work,
+            last_fetch=self._fetchers.last_fetch,
+            last_beat=self._heart.last_beat,
+            lag=self._heart.lag,
+            **asdict(self._reports.counts),
+        )
+
     def _details(self) -> StopDetails:
         return StopDetails(
             reason=self._phases.lifecycle.reason,
-            acked=self._reports.counts.acked,
-            failed=self._reports.counts.failed,
             interrupted=tuple(self._interrupted),
             unreported=self._reports.undelivered(),
-            unknown=self._reports.counts.unknown,
             fetches_out=self._fetches_out,
+            **asdict(self._reports.counts),
         )
+
+    async def _name_the_deaf(self) -> None:
+        """Say where the handlers are that are waited for in vain, until they end."""
+        while self._runs:
+            with anyio.move_on_after(_NAMED, shield=True):
+                await self._idle.wait()
+                return
+            _log.error(
+                "waiting for what does not heed its cancellation:\n%s", self._roster.stacks()
+            )
 
     async def _cut(self) -> None:
         """Cancel what still runs, wait for it a little, and report it whatever it does."""

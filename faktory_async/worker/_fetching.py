@@ -5,6 +5,7 @@ fetcher waits for besides it may be cut short, the FETCH itself is awaited.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -48,6 +49,9 @@ class Fetchers:
     Attributes:
         at_work: Fetchers that have not said goodbye; each has at most one connection.
         fetching: How many FETCHes are unanswered.
+        last_fetch: When one was last sent, on the clock of `time.time`; None before the first.
+        on_first: Called when the first one was sent.
+        on_nothing: Called when one that named every queue has found nothing, and no other is out.
     """
 
     def __init__(
@@ -55,6 +59,9 @@ class Fetchers:
     ) -> None:
         self.at_work = 0
         self.fetching = 0
+        self.last_fetch: float | None = None
+        self.on_first: Callable[[], object] | None = None
+        self.on_nothing: Callable[[], object] | None = None
         self.gate = gate
         self.phases = phases
         self.riders = riders
@@ -84,6 +91,17 @@ class Fetchers:
         """Add a fetcher if there is a slot for it besides the caller's own."""
         if self.gate.slots.free > 1:
             self._add()
+
+    def sent(self) -> None:
+        """Note that a FETCH was sent."""
+        if self.last_fetch is None and self.on_first is not None:
+            self.on_first()
+        self.last_fetch = time.time()
+
+    def found_nothing(self) -> None:
+        """Note that a FETCH which named every queue has found nothing."""
+        if self.on_nothing is not None and not self.fetching:
+            self.on_nothing()
 
     def spare(self) -> bool:
         """Tell a fetcher whether it may leave; the last one may not."""
@@ -165,6 +183,7 @@ class Fetcher:
     async def _fetch(self, connection: Connection, names: Sequence[str]) -> bool:
         run: Run | None = None
         problem: FaktoryError | None = None
+        complete = self._gate.complete
         sent_at = present()
         try:
             run = await self._bring(connection, self._fetchers.commands.fetch(names), sent_at)
@@ -178,6 +197,8 @@ class Fetcher:
         if run is not None:
             await self._begin(run, at_once=self._now() - sent_at.monotonic <= self._line.at_once)
             return True
+        if problem is None and complete:
+            self._fetchers.found_nothing()
         if self._fetchers.spare():
             return False
         if problem is not None:
@@ -208,6 +229,7 @@ class Fetcher:
             if riders:
                 self._riders.land(riders, (), sent_at, error)
             raise
+        self._fetchers.sent()
         if riders:
             await self._land(riders, connection, ticket, sent_at)
         elif connection.unposted:

@@ -17,17 +17,27 @@ class Gate:
         slots: How many jobs may be in hand.
         queues: Which queues to fetch from.
         riders: Who counts on FETCHes that are about to leave.
+        most: How many jobs may be brought at all; None for as many as there are.
 
     Attributes:
         slots: As given.
         queues: May be replaced at any time, by any thread.
         leaving: How many FETCHes are about to leave.
+        brought: How many jobs were brought.
+        complete: Whether the FETCH that was last let through names every queue.
+        on_spent: Called when as many jobs were brought as may be.
         on_room: Called when a limited queue has room again, no FETCH under way names it, and nobody
             waits to send one that would.
     """
 
-    def __init__(self, slots: Slots, queues: Choice, riders: Riders) -> None:
+    def __init__(
+        self, slots: Slots, queues: Choice, riders: Riders, *, most: int | None = None
+    ) -> None:
         self.slots = slots
+        self.brought = 0
+        self.complete = False
+        self.on_spent: Callable[[], None] = _nothing
+        self._most = most
         self.queues = queues
         self.leaving = 0
         self.on_room: Callable[[], None] = _nothing
@@ -36,12 +46,20 @@ class Gate:
         self._asked: Sequence[str] = ()
         self._out: list[Sequence[str]] = []
 
+    @property
+    def spent(self) -> bool:
+        """Whether as many jobs were brought as may be."""
+        return self.brought == self._most
+
     # -- a FETCH --------------------------------------------------------------------------------
 
     def enter(self) -> Sequence[str]:
         """Take a slot and return the queues to name; nothing where there is no room."""
+        if self._most is not None and self.brought + len(self._out) >= self._most:
+            return ()
         self._asked = self.queues()
         names = self.slots.open(self._asked)
+        self.complete = len(names) == len(self._asked)
         if names:
             self.slots.take(names)
             self._out.append(names)
@@ -50,7 +68,10 @@ class Gate:
     def fill(self, names: Sequence[str], queue: str) -> None:
         """Let the slot go over to the job of that queue, which FETCH has brought."""
         self._out.remove(names)
+        self.brought += 1
         self.slots.fill(names, queue)
+        if self.brought == self._most:
+            self.on_spent()
         if self.slots.limited:
             self._call_one()
 

@@ -62,12 +62,13 @@ class Lag:
 
     def _warn(self) -> None:
         frame = sys._current_frames().get(self._home.thread)  # noqa: SLF001 - documented, and the only way
-        stack = traceback.extract_stack(frame, limit=-_FRAMES) if frame is not None else []
+        if frame is None:
+            return  # the loop's thread is over
         _log.warning(
             "the event loop is blocked for more than %g s, while these run: %s\n"
             "A handler that computes, or waits without `await`, belongs into a `def`, which runs "
             "in a thread. Now the loop is here:\n%s",
             _LATE,
             ", ".join(map(str, self._running())) or "no job",
-            "".join(traceback.format_list(stack)).rstrip(),
+            "".join(traceback.format_stack(frame, limit=-_FRAMES)).rstrip(),
         )

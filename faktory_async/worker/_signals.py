@@ -1,36 +1,88 @@
-"""SIGTERM and SIGINT, once, twice, three times."""
+"""SIGTERM and SIGINT, once, twice, three times; SIGTSTP and SIGTTIN."""
 
 import logging
 import os
 import signal
 import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import anyio
 
+from faktory_async.worker._home import Home
 from faktory_async.worker._lifecycle import Lifecycle, Phase
 
 _log: Final = logging.getLogger("faktory_async.worker")
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+# By name: not every system has all of them.
+_QUIET: Final = "SIGTSTP"
+_SHOW: Final = "SIGTTIN"
+_STOP: Final = ("SIGTERM", "SIGINT", "SIGBREAK")
 
 
 def can_receive_signals() -> bool:
-    """Tell whether this thread and platform can receive signals in an event loop."""
-    return os.name == "posix" and threading.current_thread() is threading.main_thread()
+    """Tell whether this thread can receive signals: only the main one of a process can."""
+    return threading.current_thread() is threading.main_thread()
 
 
-async def obey_signals(lifecycle: Lifecycle) -> None:
-    """Let the first signal terminate, the second one cut, the third one end the process.
+class Signals:
+    """Obeys signals: TSTP makes quiet, the first TERM or INT terminates, the second one cuts.
 
-    Cancelled, signals do again what they did before.
+    The third one ends the process; TTIN logs what runs. On Windows, where event loops cannot
+    receive them, INT and BREAK are taken by `signal.signal`.
+
+    Args:
+        lifecycle: What they drive.
+        show: Says what runs, and where it is.
     """
-    with anyio.open_signal_receiver(*_SIGNALS) as signals:
-        async for number in signals:
-            name = signal.Signals(number).name
-            if lifecycle.phase >= Phase.CUT:
+
+    def __init__(self, lifecycle: Lifecycle, show: Callable[[], str]) -> None:
+        self._lifecycle = lifecycle
+        self._show = show
+
+    async def obey(self, home: Home) -> None:
+        """Obey signals until cancelled; then they do again what they did before."""
+        numbers = _known(_QUIET, _SHOW, *_STOP)
+        if os.name == "posix":
+            with anyio.open_signal_receiver(*numbers) as signals:
+                async for number in signals:
+                    self.received(number)
+        else:
+            with _handled(numbers, lambda number: home.post(lambda: self.received(number))):
+                await anyio.sleep_forever()
+
+    def received(self, number: int) -> None:
+        """Do what the signal asks for."""
+        name = signal.Signals(number).name
+        if name == _SHOW:
+            _log.warning("%s: what runs here:\n%s", name, self._show())
+            return
+        if name == _QUIET:
+            self._lifecycle.advance(Phase.QUIET, name)
+        else:
+            if self._lifecycle.phase >= Phase.CUT:
                 _end_process(number)
-            lifecycle.interrupt(name)
-            _log.info("%s: the worker is %s", name, lifecycle.phase.name.lower())
+            self._lifecycle.interrupt(name)
+        _log.info("%s: the worker is %s", name, self._lifecycle.phase.name.lower())
+
+
+def _known(*names: str) -> list[signal.Signals]:
+    return [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], received: Callable[[int], object]
+) -> Generator[None]:
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number in numbers:
+            signal.signal(number, lambda number, _: received(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_process(number: int) -> NoReturn:

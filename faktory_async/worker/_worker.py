@@ -5,27 +5,34 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, get_args, overload
+from typing import Final, Literal, get_args, overload
 
 import anyio
+from anyio.abc import TaskStatus
 
 from faktory_async.errors import UsageError
 from faktory_async.model import world
 from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
 from faktory_async.protocol import PRODUCER, Identity
-from faktory_async.worker._beat import Heart
-from faktory_async.worker._crew import Crew, StopDetails
+from faktory_async.worker._beat import Heart, LoopHeart, Pulse
+from faktory_async.worker._beat_thread import ThreadHeart
+from faktory_async.worker._crew import Crew
 from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import H, Handler, Handlers, HandlerSource
+from faktory_async.worker._home import Home
+from faktory_async.worker._lag import Lag
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line, Outage
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._queues import Queues, check_limits, choice
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._riders import NoRiders
+from faktory_async.worker._roster import Roster
 from faktory_async.worker._slots import Slots
+from faktory_async.worker._stats import WorkerStats
+from faktory_async.worker._stop import StopDetails
 
 _WID: Final = re.compile(r"[!-~]+")
 _WID_BYTES: Final = 8
@@ -67,8 +74,14 @@ class Worker:
             `retry: 0` is always requeued: a FAIL would drop it.
         labels: Words that the server's web page shows beside the worker.
         wid: The worker's id; by default a fresh one, as every process should have.
-        handle_signals: Whether SIGTERM and SIGINT stop the worker; only in the main thread of a
-            POSIX system.
+        handle_signals: Whether signals are obeyed; only in the main thread of a process. SIGTERM
+            and SIGINT stop the worker, SIGTSTP makes it quiet, SIGTTIN logs what runs and where.
+        burst: Whether the run ends when there is nothing left to do: when a FETCH from every queue
+            found nothing while no job was being worked.
+        max_jobs: After how many jobs the run ends.
+        beat: Where BEAT runs: in a `thread` of its own, which a blocked event loop does not stop,
+            or on the `loop`. By default in a thread, and on the loop where `dial` is given, which
+            only works there.
         timeouts: How long dialling and commands may take.
 
     Raises:
@@ -92,17 +105,19 @@ class Worker:
         labels: Sequence[str] = (),
         wid: str | None = None,
         handle_signals: bool = True,
+        burst: bool = False,
+        max_jobs: int | None = None,
+        beat: Literal["thread", "loop"] | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise UsageError("a worker needs a concurrency of at least 1")
-        if max_fetchers < 1:
-            raise UsageError("a worker needs max_fetchers of at least 1")
+        _check_counts(concurrency=concurrency, max_fetchers=max_fetchers, max_jobs=max_jobs)
+        if beat not in (None, "thread", "loop") or (beat == "thread" and dial is not None):
+            raise UsageError("beat is 'thread' or 'loop', and with a dial of your own 'loop'")
+        if interrupted not in get_args(Interrupted):
+            raise UsageError("interrupted is 'fail' or 'requeue'")
         seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
         if not seconds >= 0:
             raise UsageError("a grace is not negative")
-        if interrupted not in get_args(Interrupted):
-            raise UsageError("interrupted is 'fail' or 'requeue'")
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
@@ -113,29 +128,52 @@ class Worker:
         identity = Identity(
             wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
         )
-        outage = Outage(address.url)
-        phases = self._phases = Phases()
         self._started = False
+        self._phases = Phases()
+        self._home: Home | None = None
+        self._crew: Crew | None = None
+        self._queues = choice(queues)
+        limits = check_limits(queue_limits)
 
-        def line(who: Identity) -> Line:
-            connector = Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
-            return Line(connector, outage)
+        def connector(who: Identity) -> Connector:
+            return Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
 
-        riders = NoRiders()
-        slots = Slots(concurrency, check_limits(queue_limits))
-        gate = self._gate = Gate(slots, choice(queues), riders)
-        self._crew = Crew(
-            self._handlers,
-            phases=phases,
-            fetchers=Fetchers(
-                lambda: line(identity), gate, phases, riders=riders, most=max_fetchers
-            ),
-            gate=gate,
-            heart=Heart(line(identity), self.wid, phases),
-            reports=Reports(line(PRODUCER), interrupted=interrupted),
-            grace=seconds,
-            signals=handle_signals,
-        )
+        def crew(home: Home, *, burst: bool, max_jobs: int | None, signals: bool) -> Crew:
+            phases, outage, riders = self._phases, Outage(address.url), NoRiders()
+            gate = Gate(Slots(concurrency, limits), self._choose, riders, most=max_jobs)
+            roster = Roster()
+            pulse = Pulse(self.wid, phases.lifecycle, self._advance)
+            heart: Heart
+            if beat == "loop" or dial is not None:
+                heart = LoopHeart(Line(connector(identity), outage), pulse)
+            else:
+                lag = Lag(home, roster.names)
+                heart = ThreadHeart(connector(identity), outage, pulse, lag, home)
+            return Crew(
+                self._handlers,
+                phases=phases,
+                fetchers=Fetchers(
+                    lambda: Line(connector(identity), outage),
+                    gate,
+                    phases,
+                    riders=riders,
+                    most=max_fetchers,
+                ),
+                gate=gate,
+                heart=heart,
+                outage=outage,
+                reports=Reports(Line(connector(PRODUCER), outage), interrupted=interrupted),
+                roster=roster,
+                grace=seconds,
+                signals=signals and handle_signals,
+                burst=burst,
+                home=home,
+            )
+
+        connector(identity)  # whatever makes no sense is told now
+        self._make_crew = crew
+        self._burst = burst
+        self._max_jobs = max_jobs
 
     def __repr__(self) -> str:
         phase = self._phases.lifecycle.phase.name.lower() if self._started else "not started"
@@ -175,7 +213,9 @@ class Worker:
 
     # -- the run ------------------------------------------------------------------------------
 
-    async def run(self) -> StopDetails:
+    async def run(
+        self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> StopDetails:
         """Work until a signal, the server, `stop` or a cancellation ends it.
 
         The server need not be there yet, and may go away and come back: handlers go on meanwhile.
@@ -183,6 +223,10 @@ class Worker:
         The first SIGTERM, SIGINT or `stop()` lets handlers finish within the grace; then, or at the
         second one, they are cancelled, given 2 s, and their jobs FAILed, so that the server retries
         them. The third signal ends the process.
+
+        Args:
+            task_status: For `await group.start(worker.run)`, which returns when the server knows
+                the worker and the first FETCH was sent.
 
         Returns:
             Why it stopped, and what could not be brought to its end.
@@ -197,12 +241,37 @@ class Worker:
         if self._started:
             raise UsageError("a worker runs once: make another one")
         self._started = True
+        home = self._home = Home()
+        crew = self._make_crew(home, burst=self._burst, max_jobs=self._max_jobs, signals=True)
+        return await self._run(crew, task_status)
+
+    async def run_one(self) -> bool:
+        """Work one job, and return whether there was one; signals are not obeyed.
+
+        For scripts and tests: each call makes connections of its own, says goodbye on them, and
+        takes 2 s where there is no job. It may be called again, and also before `run`.
+
+        Raises and cancelled: as `run`.
+        """
+        if self._started and self._home is not None:
+            raise UsageError("a worker runs once: make another one")
+        self._home = Home()
+        try:
+            crew = self._make_crew(self._home, burst=True, max_jobs=1, signals=False)
+            details = await self._run(crew, anyio.TASK_STATUS_IGNORED)
+        finally:
+            self._home = None
+            self._phases = Phases()
+        return details.processed > 0
+
+    async def _run(self, crew: Crew, task_status: TaskStatus[None]) -> StopDetails:
+        self._crew = crew
         ended = anyio.Event()
         results: list[StopDetails | Exception] = []
         async with anyio.create_task_group() as group:
             # The crew is shielded, and this task only waits: so neither a cancelled scope nor a
             # native Task.cancel can reach a FETCH or a report.
-            group.start_soon(self._work_shielded, ended, results)
+            group.start_soon(self._work_shielded, crew, task_status, ended, results)
             try:
                 await ended.wait()
             except BaseException:  # a cancellation, or a KeyboardInterrupt
@@ -215,16 +284,23 @@ class Worker:
     def quiet(self) -> None:
         """Fetch nothing any more; what runs goes on, and the worker stays until it is stopped.
 
-        To be called on the worker's event loop.
+        From any task and any thread.
         """
-        self._phases.lifecycle.advance(Phase.QUIET, "quiet()")
+        self._advance(Phase.QUIET, "quiet()")
 
     def stop(self) -> None:
         """Let handlers finish within the grace and end the run; called again, cut them short.
 
-        To be called on the worker's event loop. Before `run`, it makes the run end at once.
+        From any task and any thread. Before `run`, it makes the run end at once.
         """
-        self._phases.lifecycle.interrupt("stop()")
+        self._on_loop(lambda: self._phases.lifecycle.interrupt("stop()"))
+
+    @property
+    def stats(self) -> WorkerStats:
+        """What the worker is doing at this moment; from any thread."""
+        if self._crew is None:
+            return WorkerStats(state="not started")
+        return self._crew.stats()
 
     def set_queues(self, queues: Queues) -> None:
         """Fetch from other queues from now on; from any thread.
@@ -237,14 +313,37 @@ class Worker:
         Raises:
             UsageError: a name that is none, a weight that is not above 0, or no queue at all.
         """
-        self._gate.queues = choice(queues)
+        self._queues = choice(queues)
 
     async def _work_shielded(
-        self, ended: anyio.Event, results: list[StopDetails | Exception]
+        self,
+        crew: Crew,
+        task_status: TaskStatus[None],
+        ended: anyio.Event,
+        results: list[StopDetails | Exception],
     ) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                results.append(await self._crew.work())
+                results.append(await crew.work(task_status.started))
             except Exception as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
                 results.append(error)
             ended.set()
+
+    def _choose(self) -> Sequence[str]:
+        return self._queues()
+
+    def _advance(self, phase: Phase, reason: str) -> None:
+        self._on_loop(lambda: self._phases.lifecycle.advance(phase, reason))
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        """Make the call where the worker runs; here and now where it does not run yet."""
+        if self._home is None:
+            call()
+        else:
+            self._home.post(call)
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"{name} is at least 1")

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,15 @@ def saying(*pieces: bytes) -> Callable[[socket.socket], None]:
     return behave
 
 
+def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Give every name these addresses."""
+
+    def found(*args: object, **options: object) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, 1, 6, "", address) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
 def test_it_works_over_tcp() -> None:
     with tls_server(None) as port:
         works(Connector(Address(host=HOST, port=port)))
@@ -117,13 +127,12 @@ def test_the_second_address_of_a_name_is_tried_when_the_first_one_refuses(
     with listener() as dead:
         refusing = dead.getsockname()
     with tls_server(None) as port:
-        found = [(socket.AF_INET, 1, 6, "", at) for at in (refusing, (HOST, port))]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+        resolve(monkeypatch, refusing, (HOST, port))
         works(Connector(Address(host="two.example", port=port)))
 
 
 def test_a_name_without_an_address_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: [])
+    resolve(monkeypatch)
     assert "no address" in str(refusal(Connector(Address(host="none.example"))))
 
 

@@ -1,11 +1,13 @@
 """A worker that runs beside the test."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
 from faktory_async import StopDetails, Worker
+from faktory_async.worker._crew import Crew
 
 
 class Running:
@@ -49,6 +51,19 @@ class Running:
     @property
     def returned(self) -> bool:
         return self._details is not None
+
+
+def with_crew(worker: Worker, change: Callable[[Crew], object]) -> Worker:
+    """Let a test change the crew of the worker's run, when it is made."""
+    make = worker._make_crew
+
+    def changed(*args: Any, **options: Any) -> Crew:
+        crew = make(*args, **options)
+        change(crew)
+        return crew
+
+    worker._make_crew = changed
+    return worker
 
 
 @asynccontextmanager

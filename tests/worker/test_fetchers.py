@@ -9,10 +9,11 @@ import pytest
 from faktory_async import Job, Worker
 from faktory_async.errors import ConnectionLostError, FaktoryError
 from faktory_async.protocol import Ack, Command, Info, Reply
+from faktory_async.worker._crew import Crew
 from faktory_async.worker._reservation import Moment
 from faktory_async.worker._riders import Riders
 from tests.worker.peer import NIL, OKAY, Line, Peer, peering
-from tests.worker.running import running
+from tests.worker.running import running, with_crew
 
 pytestmark = pytest.mark.anyio
 
@@ -204,9 +205,11 @@ class Ridden(Riders):
 
 
 def ridden_by(worker: Worker, riders: Riders) -> Worker:
-    worker._crew._fetchers.riders = riders
-    worker._gate._riders = riders
-    return worker
+    def ride(crew: Crew) -> None:
+        crew._fetchers.riders = riders
+        crew._gate._riders = riders
+
+    return with_crew(worker, ride)
 
 
 async def test_what_rides_in_front_gets_its_replies_before_fetch_has_one() -> None:
@@ -249,5 +252,6 @@ async def test_riders_are_told_when_no_fetch_leaves_after_all() -> None:
             peer.offer(Job("x"))
             await peer.saw("ACK")
             assert riders.misses == 1
-            assert worker._gate.leaving == 0
+            assert worker._crew is not None
+            assert worker._crew._gate.leaving == 0
             await run.stop()

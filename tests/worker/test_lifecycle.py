@@ -9,9 +9,10 @@ import pytest
 
 from faktory_async import Job, StopDetails, UsageError, Worker
 from faktory_async.worker import Handler
+from faktory_async.worker._crew import Crew
 from faktory_async.worker._lifecycle import Lifecycle, Phase
 from tests.worker.peer import Peer, bulk, peering
-from tests.worker.running import Running, running
+from tests.worker.running import Running, running, with_crew
 
 pytestmark = pytest.mark.anyio
 
@@ -312,15 +313,19 @@ async def test_a_job_that_arrives_in_the_moment_of_the_cut_is_not_started() -> N
         started.append(job.jid)
 
     async with peering() as peer:
+
+        def cut_when_one_begins(crew: Crew) -> None:
+            begin = crew._start
+
+            def cut_then_begin(*args: object) -> None:
+                begin(*args)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                worker.stop()
+                worker.stop()
+
+            crew._start = cut_then_begin  # type: ignore[method-assign,assignment]  # white box
+
         worker = Worker({"order": order}, dial=peer.dial, concurrency=1)
-        begin = worker._crew._start
-
-        def cut_then_begin(*args: object) -> None:
-            begin(*args)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            worker.stop()
-            worker.stop()
-
-        worker._crew._start = cut_then_begin  # type: ignore[method-assign,assignment]  # white box
+        with_crew(worker, cut_when_one_begins)
         peer.offer(Job("order", jid=JOB))
         async with running(worker) as run:
             details = await run.end()

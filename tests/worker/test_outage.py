@@ -220,7 +220,7 @@ async def test_a_password_that_changes_ends_the_run_after_the_jobs() -> None:
 
 
 async def test_tls_files_that_are_not_there_end_the_run() -> None:
-    worker = Worker({}, url="tcp+tls://localhost:1", tls=TLS(ca="/does/not/exist.pem"))
+    worker = Worker({}, url="tcp+tls://localhost:1", tls=TLS(ca="/does/not/exist.pem"), beat="loop")
     async with peering(), running(worker) as run:
         with pytest.raises(AddressError, match="the TLS files cannot be used"):
             await run.end()

@@ -64,6 +64,7 @@ def worker_of(peer: Peer, outcome: Outcome, **options: Any) -> Worker:
 
 
 def counts(worker: Worker) -> Counts:
+    assert worker._crew is not None
     return worker._crew._reports.counts
 
 
