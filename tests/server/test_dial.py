@@ -80,17 +80,28 @@ async def test_a_wait_for_the_server_is_ended_by_its_end() -> None:
 @on_every_loop
 async def test_a_server_that_ends_before_it_takes_who_dials_is_no_trap() -> None:
     """The dial has handed its request over, and the server's loop comes to its end first."""
-    server, held = FaktoryServer(), threading.Event()
+    server, begun, held = FaktoryServer(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        held.wait()
+
     with server:
-        thread = threading.Thread(target=server._server._door.call, args=(held.wait,))
+        thread = threading.Thread(target=server._server._door.call, args=(hold,))
         thread.start()
+        begun.wait()
         wire = Wire(await server.dial())
-        closing = threading.Thread(target=server._server._door.close)
-        closing.start()
-        closing.join()
+        server._server._door.close()
         held.set()
         thread.join()
         assert await wire.end() == b""
+
+
+@on_every_loop
+async def test_nor_is_one_that_has_just_ended(elsewhere: EmbeddedServer) -> None:
+    elsewhere._door.close()
+    wire = Wire(await elsewhere.dial())
+    assert await wire.end() == b""
 
 
 @pytest.mark.parametrize("one", LOOPS)

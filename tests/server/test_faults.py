@@ -205,6 +205,31 @@ async def test_time_goes_on_while_the_server_is_down_and_is_caught_up_afterwards
         assert len(server.queues["default"]) == 1
 
 
+@pytest.mark.parametrize("keep_state", [True, False])
+@on_every_loop
+async def test_what_enterprise_knows_is_in_the_store(*, keep_state: bool) -> None:
+    unique = b'{"jid":"a-job-%03d","jobtype":"a","args":[],"custom":{"unique_for":600}}'
+    async with EmbeddedServer(edition="enterprise") as server:
+        async with connected(server) as wire:
+            assert await wire.ask(b"PUSH " + unique % 1) == OK
+        with server.faults.outage(keep_state=keep_state):
+            pass
+        async with connected(server) as wire:
+            assert (await wire.ask(b"PUSH " + unique % 2) == OK) is not keep_state
+
+
+@on_every_loop
+async def test_a_server_that_is_down_twice_is_back_when_both_outages_are_over() -> None:
+    async with EmbeddedServer() as server:
+        with server.faults.outage():
+            with server.faults.outage(), server.faults.refuse_connections():
+                pass
+            with pytest.raises(ConnectionRefusedError):
+                await server.dial()
+        async with connected(server) as wire:
+            assert (await wire.ask(b"INFO")).startswith(b"$")
+
+
 # -- commands -------------------------------------------------------------------------------------
 
 

@@ -4,8 +4,9 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -19,6 +20,8 @@ from faktory_async.server._time_travel import travel
 from tests.net._loops import on_every_loop
 from tests.server._driver import SECOND, Driver, Sizes, sizes
 from tests.server._wire import NIL, OK, Dial, by_memory, by_tcp, connected
+
+R = TypeVar("R")
 
 both_ways = pytest.mark.parametrize("dial", [by_tcp, by_memory])
 HELLO_W1 = b'HELLO {"wid":"w1"}\r\n'
@@ -275,6 +278,24 @@ async def test_a_blocked_loop_is_told_and_nothing_happens_later(
         assert "something blocks it" in str(errors[0])
         await anyio.lowlevel.checkpoint()
         assert server.now - before < timedelta(minutes=10)
+
+
+class Impatient(Future[R]):
+    """What was handed over, with the caller's patience over as soon as it has begun."""
+
+    def result(self, timeout: float | None = None) -> R:
+        if timeout is not None:
+            while not self.running() and not self.done():
+                pass
+            raise TimeoutError
+        return super().result()
+
+
+@on_every_loop
+async def test_what_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_door, "Future", Impatient)
+    async with EmbeddedServer() as server:
+        assert await anyio.to_thread.run_sync(lambda: server.fetch_wait) == 2
 
 
 @on_every_loop

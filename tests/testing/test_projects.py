@@ -63,6 +63,44 @@ def test_one(late_peer, faktory_server, peer):
     project.run().assert_outcomes(passed=1)
 
 
+FAULTS = """
+import asyncio
+import pytest
+from faktory_async import Client, ConnectError, FaktoryError, Job
+
+def test_plain(faktory_server):
+    asyncio.run(suffers(faktory_server))
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_async(faktory_server):
+    await suffers(faktory_server)
+
+async def suffers(server):
+    faults = server.faults
+    async with Client() as client, Client(dial=server.dial) as other:
+        for fault in (
+            faults.refuse_connections(),
+            faults.outage(),
+            faults.garbage(on="HI"),
+            faults.close_after(1, on="PUSHB"),
+            faults.error("ERR no", on="PUSHB"),
+        ):
+            for each in (client, other):
+                with fault, pytest.raises(FaktoryError):
+                    await each.push(Job("order"))
+                    if fault.hits == 0:
+                        raise ConnectError  # by a connection that stays
+            await client.push(Job("order"))
+        server.advance(days=30)
+"""
+
+
+def test_faults_leave_nothing_behind_either(project: Project) -> None:
+    project.write("test_it.py", FAULTS)
+    project.run().assert_outcomes(passed=3)
+
+
 LEAKS = {
     "thread": "threading.Thread(target=kept.wait, name='left', daemon=True).start()",
     "file": "leaked.append(socket.socket())",
