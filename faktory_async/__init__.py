@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from faktory_async.net import Timeouts as Timeouts
     from faktory_async.server import EmbeddedServer as EmbeddedServer
     from faktory_async.worker import HandlerSource as HandlerSource
+    from faktory_async.worker import JobInFlight as JobInFlight
     from faktory_async.worker import StopDetails as StopDetails
     from faktory_async.worker import Worker as Worker
+    from faktory_async.worker import WorkerStats as WorkerStats
     from faktory_async.worker import current_job as current_job
 
 _HOMES = {
@@ -89,7 +91,14 @@ _HOMES = {
     "model": ("Failure", "Job", "JobBuilder", "ServerInfo", "new_jid"),
     "net": ("TLS", "Address", "Limits", "Link", "Timeouts"),
     "server": ("EmbeddedServer",),
-    "worker": ("HandlerSource", "StopDetails", "Worker", "current_job"),
+    "worker": (
+        "HandlerSource",
+        "JobInFlight",
+        "StopDetails",
+        "Worker",
+        "WorkerStats",
+        "current_job",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -115,6 +124,7 @@ __all__ = [
     "InvalidJobError",
     "Job",
     "JobBuilder",
+    "JobInFlight",
     "JobNotFoundError",
     "JobRejectedError",
     "JobTimeoutError",
@@ -136,6 +146,7 @@ __all__ = [
     "UnknownWorkerError",
     "UsageError",
     "Worker",
+    "WorkerStats",
     "current_job",
     "new_jid",
 ]

@@ -70,5 +70,5 @@ class Lag:
             "in a thread. Now the loop is here:\n%s",
             _LATE,
             ", ".join(map(str, self._running())) or "no job",
-            "".join(traceback.format_stack(frame, limit=-_FRAMES)).rstrip(),
+            "".join(traceback.format_stack(frame, limit=_FRAMES)).rstrip(),
         )

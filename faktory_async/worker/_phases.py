@@ -18,13 +18,14 @@ class Phases:
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle(self._changed)
-        self._reached = {phase: anyio.Event() for phase in Phase}
+        # Made by whoever waits: a worker may be made in another event loop than it runs in.
+        self._reached: dict[Phase, anyio.Event] = {}
         self._scopes: set[tuple[Phase, anyio.CancelScope]] = set()
 
     async def reached(self, phase: Phase) -> None:
         """Return once the phase is reached, or a later one."""
         if self.lifecycle.phase < phase:
-            await self._reached[phase].wait()
+            await self._reached.setdefault(phase, anyio.Event()).wait()
 
     @contextmanager
     def before(self, phase: Phase) -> Generator[anyio.CancelScope]:

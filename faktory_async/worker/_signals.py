@@ -19,6 +19,7 @@ _log: Final = logging.getLogger("faktory_async.worker")
 _QUIET: Final = "SIGTSTP"
 _SHOW: Final = "SIGTTIN"
 _STOP: Final = ("SIGTERM", "SIGINT", "SIGBREAK")
+_LOOPS_RECEIVE_THEM = os.name == "posix"
 
 
 def can_receive_signals() -> bool:
@@ -44,7 +45,7 @@ class Signals:
     async def obey(self, home: Home) -> None:
         """Obey signals until cancelled; then they do again what they did before."""
         numbers = _known(_QUIET, _SHOW, *_STOP)
-        if os.name == "posix":
+        if _LOOPS_RECEIVE_THEM:
             with anyio.open_signal_receiver(*numbers) as signals:
                 async for number in signals:
                     self.received(number)

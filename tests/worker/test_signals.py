@@ -10,9 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from faktory_async.worker import _signals
+from faktory_async.worker._home import Home
+from faktory_async.worker._lifecycle import Lifecycle, Phase
 from faktory_async.worker._signals import can_receive_signals
+from tests.net._peers import when
 
 ROOT = Path(__file__).parents[2]
 TERM, INT = signal.SIGTERM, signal.SIGINT
@@ -118,6 +123,37 @@ def test_the_third_signal_ends_the_process(backend: str) -> None:
     assert status == -TERM
 
 
+@each_backend
+def test_tstp_makes_it_quiet_and_ttin_shows_what_runs(backend: str) -> None:
+    with process(backend, "obedient") as child:
+        child.says("started")
+        child.send(signal.SIGTTIN)
+        child.says("SIGTTIN: what runs here:")
+        child.says("job 12345678 (order), for ")
+        child.says("in obedient")
+        child.says("await anyio.wait_readable(sys.stdin)")
+        child.send(signal.SIGTSTP)
+        child.says("SIGTSTP: the worker is quiet")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is terminating")
+        details = child.details(finish=True)
+    assert (details["reason"], details["acked"]) == ("SIGTERM", 1)
+
+
+@each_backend
+def test_what_heeds_no_cancellation_is_reported_and_named_until_it_ends(backend: str) -> None:
+    with process(backend, "deaf") as child:
+        child.says("started")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is terminating")
+        child.send(TERM)
+        child.says("job 12345678 (order) does not heed its cancellation")
+        child.says("waiting for what does not heed its cancellation:")
+        child.says("in deaf")
+        child.send(TERM)
+        assert child.ends()[0] == -TERM
+
+
 # On trio an interrupt strikes whatever code runs in that moment; see the cancellation tests.
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 def test_where_signals_are_not_obeyed_an_interrupt_still_ends_the_run_in_order(
@@ -138,3 +174,27 @@ def test_signals_are_received_in_the_main_thread_only() -> None:
     thread.start()
     thread.join()
     assert answers == [True, False]
+
+
+def test_without_signals_of_the_loop_they_are_handled_by_the_interpreter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows, where event loops receive none."""
+    changes: list[Phase] = []
+    lifecycle = Lifecycle(lambda: changes.append(lifecycle.phase))
+    before = signal.getsignal(INT), signal.getsignal(TERM)
+
+    async def main() -> None:
+        monkeypatch.setattr(_signals, "_LOOPS_RECEIVE_THEM", False)
+        signals = _signals.Signals(lifecycle, lambda: "nothing")
+        async with anyio.create_task_group() as group:
+            group.start_soon(signals.obey, Home())
+            await anyio.wait_all_tasks_blocked()
+            for phase in (Phase.TERMINATING, Phase.CUT):
+                signal.raise_signal(INT)
+                await when(lambda: lifecycle.phase is phase)  # noqa: B023 - awaited at once
+            group.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert changes == [Phase.TERMINATING, Phase.CUT]
+    assert (signal.getsignal(INT), signal.getsignal(TERM)) == before
