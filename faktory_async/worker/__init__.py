@@ -1,8 +1,9 @@
-"""The consumer's side: a worker runs the coroutine functions registered for jobs."""
+"""The consumer's side: a worker runs the functions registered for jobs."""
 
+from faktory_async.worker._current import current_job
 from faktory_async.worker._handlers import Handler, HandlerSource, Runner
+from faktory_async.worker._middleware import CallNext, Middleware
 from faktory_async.worker._outcome import Ack, Dead, Discard, Fail, Outcome, Retry
-from faktory_async.worker._perform import current_job
 from faktory_async.worker._roster import JobInFlight
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
@@ -10,12 +11,14 @@ from faktory_async.worker._worker import Worker
 
 __all__ = [
     "Ack",
+    "CallNext",
     "Dead",
     "Discard",
     "Fail",
     "Handler",
     "HandlerSource",
     "JobInFlight",
+    "Middleware",
     "Outcome",
     "Retry",
     "Runner",

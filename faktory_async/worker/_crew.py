@@ -10,6 +10,9 @@ from anyio.abc import TaskGroup
 from msgspec.structs import asdict
 
 from faktory_async.worker._beat import Heart
+from faktory_async.worker._deadlines import Deadlines
+from faktory_async.worker._dispatch import Dispatch
+from faktory_async.worker._failure import failure
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import HandlerSource
@@ -40,7 +43,8 @@ class Crew:
     """Fetchers, handlers, reports and the heart of one run.
 
     Args:
-        handlers: What works the jobs.
+        handlers: Where the handlers come from.
+        dispatch: Finds what works a job.
         phases: How the run is ended.
         fetchers: Who brings jobs in.
         gate: Where the slot of a job is given back.
@@ -58,6 +62,7 @@ class Crew:
         self,
         handlers: HandlerSource,
         *,
+        dispatch: Dispatch,
         phases: Phases,
         fetchers: Fetchers,
         gate: Gate,
@@ -71,6 +76,7 @@ class Crew:
         roster: Roster,
     ) -> None:
         self._handlers = handlers
+        self._dispatch = dispatch
         self._phases = phases
         self._fetchers = fetchers
         self._gate = gate
@@ -85,10 +91,11 @@ class Crew:
         if burst:
             fetchers.on_nothing = self._found_nothing
         self._runs: set[Run] = set()
+        self._deadlines = Deadlines(self._runs, self._overdue)
         self._interrupted: list[str] = []
         self._fetches_out = 0
         self._idle = anyio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     async def work(self, ready: Callable[[], object]) -> StopDetails:
         """Work until told to stop.
@@ -100,6 +107,7 @@ class Crew:
         Raises:
             AuthenticationError: the server does not take the password.
             UsageError: there is no connecting with these options.
+            BaseException: what a handler raised to end the whole program.
 
         Not to be cancelled: `phases` is how it is ended.
         """
@@ -119,12 +127,15 @@ class Crew:
 
     async def _work_in_order(self) -> None:
         # A handler that does not heed its cancellation is waited for when all else is over.
-        async with anyio.create_task_group() as jobs, anyio.create_task_group() as crew:
-            self._begin(crew, jobs)
-            await self._phases.reached(Phase.TERMINATING)
-            await self._end()
-            crew.cancel_scope.cancel()
-            jobs.start_soon(self._name_the_deaf)
+        async with anyio.create_task_group() as jobs:
+            async with anyio.create_task_group() as crew:
+                self._begin(crew, jobs)
+                await self._phases.reached(Phase.TERMINATING)
+                await self._end()
+                crew.cancel_scope.cancel()
+                jobs.start_soon(self._name_the_deaf)
+            if self._phases.lifecycle.phase >= Phase.CUT:
+                jobs.cancel_scope.cancel()  # whatever a handler awaits after its cancellation
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -134,6 +145,7 @@ class Crew:
             crew.start_soon(self._member, partial(signals.obey, self._home))
         crew.start_soon(self._member, self._heart.run)
         crew.start_soon(self._member, self._reports.run)
+        crew.start_soon(self._member, self._deadlines.run)
         self._fetchers.begin(
             lambda fetch: crew.start_soon(self._fetch, fetch), lambda run: self._start(run, jobs)
         )
@@ -166,19 +178,39 @@ class Crew:
         if self._phases.lifecycle.phase >= Phase.CUT:
             run.cut()  # between its arrival and this first step of its task
         self._roster.begin(run)
-        outcome = await perform(run, self._handlers)
+        run.on_deadline = self._deadlines.watch
+        outcome = await perform(run, self._dispatch)
         self._roster.end(run)
         self._runs.discard(run)
         self._finish(run, outcome)
+        if run.fatal is not None:
+            self._stop_for(run.fatal)
         self._notice_idle()
 
-    def _finish(self, run: Run, outcome: Outcome) -> None:
+    def _finish(self, run: Run, outcome: Outcome | None) -> None:
+        if outcome is None:
+            _log.error("%s came too late to be begun: the server will retry it", run)
+        elif run.reported:
+            _log.warning("%s has ended, after it was reported", run)
+        else:
+            self._report(run, outcome)
+        self._gate.release(run.envelope.queue)
+
+    def _report(self, run: Run, outcome: Outcome) -> None:
         if isinstance(outcome, Fail):
             _log.warning("%s failed: %s", run, _in_short(outcome))
-        if outcome is INTERRUPTED and not run.reported:
+        if outcome is INTERRUPTED:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)
-        self._gate.release(run.envelope.queue)
+
+    def _overdue(self, run: Run) -> None:
+        _log.error("%s goes on beyond its deadline and keeps its slot: it is failed now", run)
+        self._reports.add(run, failure(run.timeout_error(), run.job))
+
+    def _stop_for(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+        self._phases.lifecycle.interrupt(f"a handler raised {type(error).__name__}")
 
     def _notice_idle(self) -> None:
         if not self._runs and not self._fetchers.at_work:
@@ -246,7 +278,6 @@ class Crew:
         with anyio.move_on_after(_FINALLY):
             await self._idle.wait()
         for run in self._runs:
-            run.cut_for_good()
             _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
             self._interrupted.append(run.jid)
             self._reports.add(run, INTERRUPTED)

@@ -1,78 +1,64 @@
 """Work one job: from a run to its outcome. Nothing a handler does gets past this."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
 
 import anyio
 
-from faktory_async.errors import UsageError
 from faktory_async.model import Job
+from faktory_async.worker._current import the_job, the_run
 from faktory_async.worker._failure import bounded, failure
-from faktory_async.worker._handlers import HandlerSource, Runner
-from faktory_async.worker._outcome import (
-    INTERRUPTED,
-    Ack,
-    Dead,
-    Discard,
-    Fail,
-    Outcome,
-    Retry,
-)
+from faktory_async.worker._fatal import ends_the_program
+from faktory_async.worker._handlers import Runner
+from faktory_async.worker._kinds import CutShort
+from faktory_async.worker._outcome import INTERRUPTED, Ack, Dead, Discard, Fail, Outcome, Retry
 from faktory_async.worker._run import Run
 
-_current: Final[ContextVar[Job]] = ContextVar("faktory_async_current_job")
 
-
-def current_job() -> Job:
-    """Return the job that is being worked, inside its handler and whatever that calls.
-
-    Raises:
-        UsageError: outside of a handler.
-    """
-    try:
-        return _current.get()
-    except LookupError:
-        raise UsageError("there is no current job outside of a handler") from None
-
-
-async def perform(run: Run, handlers: HandlerSource) -> Outcome:
+async def perform(run: Run, dispatch: Callable[[str], Runner]) -> Outcome | None:
     """Work a job and return how that ended.
 
-    It ends in a `Fail` where the job cannot be decoded, nothing handles its type, the handler
-    raises, is cancelled by somebody else, or is cut short.
+    Args:
+        run: The job.
+        dispatch: Returns what works jobs of a type.
 
-    Cutting the run cancels the handler. Any other cancellation that reaches the handler counts as
-    its failure.
+    Returns:
+        A `Fail` where the job cannot be decoded, or its handler raises, takes too long, is
+        cancelled by somebody else, or is cut short. None where the job came too late to be begun:
+        then nothing may be reported either, since the server gives it to somebody else.
+
+    A cancellation by the run itself ends the handler. Any other one that reaches the handler counts
+    as its failure.
     """
     if run.was_cut:
         return INTERRUPTED
     try:
-        job = run.job()
-        runner = handlers.resolve(job.jobtype) or _unknown(handlers)
+        job = run.decode()
+        if not run.expect():
+            return None
+        runner = dispatch(job.jobtype)
     except Exception as error:  # noqa: BLE001 - bytes that are no job, a source that is broken
         return failure(error)
     return await _guarded(runner, job, run)
 
 
 async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
-    run.begin()
-    outcome: Outcome = INTERRUPTED
+    the_job.set(job)  # never reset: each run has a task, and so a context, of its own
+    the_run.set(run)
+    outcome: Outcome | None = None
     try:
-        with run.scope, _as_current(job):
-            outcome = _sound(await runner(job))
-    except (KeyboardInterrupt, GeneratorExit):
-        raise  # meant for the whole process, or for this very coroutine
-    except anyio.get_cancelled_exc_class() as error:
-        outcome = INTERRUPTED if run.was_cut else failure(error, job)
+        with run.begin():
+            outcome = sound(await runner(job))
+    except GeneratorExit:
+        raise  # meant for this very coroutine
     except BaseException as error:  # noqa: BLE001 - the job's failure, not ours
-        outcome = failure(error, job)
+        outcome = _raised(error, job, run)
     await run.end()
-    return outcome
+    return _cancelled(None, job, run) if outcome is None else outcome
 
 
-def _sound(outcome: object) -> Outcome:
+def sound(outcome: object) -> Outcome:
     """Return what a runner returned, cut to what the server keeps.
 
     Raises:
@@ -87,21 +73,38 @@ def _sound(outcome: object) -> Outcome:
             raise TypeError(f"a runner must return an Outcome, not {type(outcome).__name__}")
 
 
-def _unknown(handlers: HandlerSource) -> Runner:
-    """Return what fails a job that nothing handles, naming what is handled."""
+def _raised(error: BaseException, job: Job, run: Run) -> Outcome:
+    # asyncio's on trio too: a library may bring it along.
+    cancelled = (anyio.get_cancelled_exc_class(), asyncio.CancelledError)
+    if isinstance(error, BaseExceptionGroup):
+        # Tasks of the handler that were cancelled with it say nothing of their own.
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        _, rest = group.split(cancelled)
+        if rest is None:
+            return _cancelled(group, job, run)
+        error = rest
+    elif isinstance(error, (*cancelled, CutShort)):
+        return _cancelled(error, job, run)
+    if ends_the_program(error):
+        run.fatal = error
+    return failure(error, job)
 
-    async def fail(job: Job) -> Outcome:
-        known = ", ".join(sorted(map(repr, handlers.jobtypes()))) or "none"
-        message = f"no handler for {job.jobtype!r}; registered here: {known}"
-        return Fail(errtype="UnknownJobType", message=message)
 
-    return fail
+def _cancelled(error: BaseException | None, job: Job, run: Run) -> Outcome:
+    if run.was_cut:
+        return INTERRUPTED
+    if run.timed_out:
+        # The traceback of the cancellation tells where the handler was.
+        trace = None if error is None else error.__traceback__
+        return failure(run.timeout_error().with_traceback(trace), job)
+    if error is None:
+        return Fail(errtype="Cancelled", message=_BY_SOMEBODY_ELSE)
+    failed = failure(error, job)
+    return failed if failed.message else _explained(failed)
 
 
-@contextmanager
-def _as_current(job: Job) -> Generator[None]:
-    token = _current.set(job)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def _explained(failed: Fail) -> Fail:
+    return Fail(errtype=failed.errtype, message=_BY_SOMEBODY_ELSE, backtrace=failed.backtrace)
+
+
+_BY_SOMEBODY_ELSE: Final = "the handler was cancelled, but not by the worker"

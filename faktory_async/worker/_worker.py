@@ -18,13 +18,24 @@ from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
 from faktory_async.worker._crew import Crew
 from faktory_async.worker._delivery import Interrupted
+from faktory_async.worker._dispatch import Dispatch
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
-from faktory_async.worker._handlers import H, Handler, Handlers, HandlerSource
+from faktory_async.worker._handlers import (
+    H,
+    Handler,
+    Handlers,
+    HandlerSource,
+    RunIn,
+    check_jobtype,
+    registered,
+)
 from faktory_async.worker._home import Home
+from faktory_async.worker._kinds import Kinds
 from faktory_async.worker._lag import Lag
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line, Outage
+from faktory_async.worker._middleware import Middleware
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._queues import Queues, check_limits, choice
 from faktory_async.worker._reports import Reports
@@ -39,7 +50,7 @@ _WID_BYTES: Final = 8
 
 
 class Worker:
-    """Fetches jobs and runs the coroutine function that is registered for their type.
+    """Fetches jobs and runs the function that is registered for their type.
 
         worker = Worker(queues=["critical", "default"], concurrency=100)
 
@@ -49,7 +60,8 @@ class Worker:
         details = await worker.run()
 
     A handler's return ACKs the job, whatever it returns; an exception FAILs it. A job whose type is
-    not registered is FAILed too.
+    not registered is FAILed too. Coroutine functions run on the event loop, `def` functions in
+    threads.
 
     Args:
         handlers: The handlers by jobtype, or a `HandlerSource`; more can be added by `register`.
@@ -66,6 +78,13 @@ class Worker:
             is.
         max_fetchers: How many connections fetch at most. There is one while there is little to do,
             and more while every FETCH finds a job waiting and slots are free.
+        default_handler: Works jobs of types that have no handler; without one they fail.
+        middleware: What runs around every handler, the first one outermost: `async (job,
+            call_next)`.
+        threads: How many `def` handlers run at the same time; by default `concurrency`, at most
+            100. A job that finds no thread waits for one in this process.
+        processes: How many handlers run in processes at the same time; by default `concurrency`, at
+            most one per processor.
         grace: How long handlers may go on once the worker is told to stop, in seconds or as a
             `timedelta`. After that they are cancelled.
         interrupted: What becomes of a job that was cut short, or not begun: `fail`, and the server
@@ -100,6 +119,10 @@ class Worker:
         queue_limits: Mapping[str, int] | None = None,
         concurrency: int = 20,
         max_fetchers: int = 8,
+        default_handler: Handler | None = None,
+        middleware: Sequence[Middleware] = (),
+        threads: int | None = None,
+        processes: int | None = None,
         grace: float | timedelta = 25,
         interrupted: Interrupted = "fail",
         labels: Sequence[str] = (),
@@ -121,9 +144,13 @@ class Worker:
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
+        kinds = Kinds(concurrency, threads=threads, processes=processes)
         self._handlers: HandlerSource = (
-            Handlers(handlers) if isinstance(handlers, Mapping) or handlers is None else handlers
+            Handlers(kinds.runner, handlers)
+            if isinstance(handlers, Mapping) or handlers is None
+            else handlers
         )
+        default = default_handler and kinds.runner(registered("unknown types", default_handler))
         address = Address.resolve(url)
         identity = Identity(
             wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
@@ -138,6 +165,8 @@ class Worker:
         def connector(who: Identity) -> Connector:
             return Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
 
+        dispatch = Dispatch(self._handlers, middleware, default)
+
         def crew(home: Home, *, burst: bool, max_jobs: int | None, signals: bool) -> Crew:
             phases, outage, riders = self._phases, Outage(address.url), NoRiders()
             gate = Gate(Slots(concurrency, limits), self._choose, riders, most=max_jobs)
@@ -151,6 +180,7 @@ class Worker:
                 heart = ThreadHeart(connector(identity), outage, pulse, lag, home)
             return Crew(
                 self._handlers,
+                dispatch=dispatch,
                 phases=phases,
                 fetchers=Fetchers(
                     lambda: Line(connector(identity), outage),
@@ -182,31 +212,62 @@ class Worker:
     # -- handlers -----------------------------------------------------------------------------
 
     @overload
-    def register(self, jobtype: str) -> Callable[[H], H]: ...
+    def register(
+        self,
+        jobtype: str,
+        *,
+        timeout: float | timedelta | None = None,
+        run_in: RunIn | None = None,
+    ) -> Callable[[H], H]: ...
 
     @overload
-    def register(self, jobtype: str, handler: H) -> H: ...
+    def register(
+        self,
+        jobtype: str,
+        handler: H,
+        *,
+        timeout: float | timedelta | None = None,
+        run_in: RunIn | None = None,
+    ) -> H: ...
 
-    def register(self, jobtype: str, handler: H | None = None) -> H | Callable[[H], H]:
-        """Let a coroutine function work jobs of one type; also as a decorator.
+    def register(
+        self,
+        jobtype: str,
+        handler: H | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        run_in: RunIn | None = None,
+    ) -> H | Callable[[H], H]:
+        """Let a function work jobs of one type; also as a decorator.
+
+        A coroutine function runs on the event loop, any other one in a thread; what it calls may
+        use `anyio.from_thread` to come back to the loop.
 
         Args:
             jobtype: The job's type, exactly.
             handler: Takes the `Job`.
+            timeout: How long the handler may take, in seconds or as a `timedelta`, before it is
+                cancelled and its job failed with `JobTimeoutError`. However long that is, it is
+                cancelled 5 s before the job's reservation ends.
+            run_in: `"process"` runs a `def` handler in a process of its own, for work that would
+                keep the interpreter busy. The function must be importable; neither contextvars nor
+                `job_client` reach it.
 
         Returns:
             The handler, or without one a decorator that returns it.
 
         Raises:
             DuplicateJobTypeError: the type has a handler; both places are named.
-            UsageError: it is no coroutine function, or the worker was given a `HandlerSource`.
+            UsageError: it is no function that takes a job, it cannot run there, or the worker was
+                given a `HandlerSource`.
         """
         handlers = self._handlers
         if not isinstance(handlers, Handlers):
             raise UsageError("this worker was given a HandlerSource: register there")
+        check_jobtype(jobtype)
 
         def add(handler: H) -> H:
-            handlers.add(jobtype, handler)
+            handlers.add(jobtype, handler, timeout=timeout, run_in=run_in)
             return handler
 
         return add if handler is None else add(handler)
@@ -234,6 +295,8 @@ class Worker:
         Raises:
             AuthenticationError: the server does not take the password.
             UsageError: it has run already.
+            BaseException: what a handler raised to end the program, such as `SystemExit`, once its
+                job is reported as failed and the worker has stopped.
 
         Cancelled, handlers are cut short at once; every job in hand is reported, within 4 s, before
         the cancellation goes on.
@@ -267,7 +330,7 @@ class Worker:
     async def _run(self, crew: Crew, task_status: TaskStatus[None]) -> StopDetails:
         self._crew = crew
         ended = anyio.Event()
-        results: list[StopDetails | Exception] = []
+        results: list[StopDetails | BaseException] = []
         async with anyio.create_task_group() as group:
             # The crew is shielded, and this task only waits: so neither a cancelled scope nor a
             # native Task.cancel can reach a FETCH or a report.
@@ -277,7 +340,7 @@ class Worker:
             except BaseException:  # a cancellation, or a KeyboardInterrupt
                 self._phases.lifecycle.advance(Phase.CUT, "cancelled")
                 raise
-        if isinstance(results[0], Exception):
+        if isinstance(results[0], BaseException):
             raise results[0]
         return results[0]
 
@@ -320,12 +383,12 @@ class Worker:
         crew: Crew,
         task_status: TaskStatus[None],
         ended: anyio.Event,
-        results: list[StopDetails | Exception],
+        results: list[StopDetails | BaseException],
     ) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 results.append(await crew.work(task_status.started))
-            except Exception as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
+            except BaseException as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
                 results.append(error)
             ended.set()
 

@@ -112,6 +112,7 @@ class Peer:
         refusing: Whether new connections are refused.
         epoch: What its own clock, in Unix seconds, said when anyio's was at 0.
         password: What clients must prove to know.
+        nil_after: How many seconds an empty FETCH takes.
     """
 
     def __init__(self, *, password: str | None = None, room: int = 1 << 20) -> None:
@@ -122,6 +123,7 @@ class Peer:
         self.refusing = False
         self.epoch = 1_800_000_000.0
         self.password = password
+        self.nil_after = NIL_AFTER
         self._room = room
         self._jobs: deque[bytes] = deque()
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
@@ -263,8 +265,8 @@ class Peer:
                 return OKAY
 
     async def fetch(self, line: Line) -> bytes:
-        """Answer a FETCH as usual: a job as soon as there is one, nil after 2 s."""
-        with anyio.move_on_after(NIL_AFTER):
+        """Answer a FETCH as usual: a job as soon as there is one, nil after a while."""
+        with anyio.move_on_after(self.nil_after):
             await self.until(lambda: bool(self._jobs))
             return bulk(self._jobs.popleft())
         return NIL

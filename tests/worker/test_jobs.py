@@ -1,14 +1,13 @@
 """From a FETCH to a report: how each kind of job ends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-import trio.testing
 
 from faktory_async import Job, UsageError, Worker, current_job
 from faktory_async.worker import Ack, Fail, Handler, Outcome, Runner
@@ -76,9 +75,7 @@ class HomeMade(BaseException):
 @pytest.mark.parametrize(
     ("error", "errtype"),
     [
-        (SystemExit(3), "SystemExit"),
         (HomeMade("own"), f"{__name__}.HomeMade"),
-        (BaseExceptionGroup("group", [HomeMade()]), "BaseExceptionGroup"),
         (StopAsyncIteration(), "StopAsyncIteration"),
         (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
         (ExceptionGroup("group", [ValueError()]), "ExceptionGroup"),
@@ -93,16 +90,47 @@ async def test_whatever_a_handler_raises_is_its_failure_alone(
     assert ack == {"jid": second.jid}
 
 
-def test_an_interrupt_is_no_handlers_failure() -> None:
-    async def main() -> None:
-        async with peering() as peer:
-            peer.offer(Job("order"))
-            await Worker({"order": raising(KeyboardInterrupt())}, dial=peer.dial).run()
+@pytest.mark.parametrize(
+    ("error", "errtype"),
+    [
+        (SystemExit(3), "SystemExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (BaseExceptionGroup("group", [ValueError(), HomeMade()]), "BaseExceptionGroup"),
+        (BaseExceptionGroup("group", [asyncio.CancelledError(), HomeMade()]), "BaseExceptionGroup"),
+    ],
+)
+async def test_what_ends_a_program_fails_its_job_and_then_ends_the_worker(
+    error: BaseException, errtype: str
+) -> None:
+    released = anyio.Event()
 
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    with pytest.raises(BaseExceptionGroup) as caught:
-        anyio.run(main, backend="trio", backend_options={"clock": clock})
-    assert caught.value.subgroup(KeyboardInterrupt) is not None
+    async def other(job: Job) -> None:
+        await released.wait()
+
+    first, second = Job("bad"), Job("good")
+    async with peering() as peer:
+        peer.offer(second, first)
+        worker = Worker({"bad": raising(error), "good": other}, dial=peer.dial, concurrency=2)
+
+        async def release() -> None:
+            await peer.saw("FAIL")
+            released.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(release)
+            with pytest.raises(type(error)):
+                await worker.run()
+        assert peer.of("FAIL")[0].json["errtype"] == errtype
+        assert peer.reports() == [("FAIL", first.jid), ("ACK", second.jid)]
+
+
+@pytest.mark.parametrize("group", [ExceptionGroup, BaseExceptionGroup])
+async def test_a_group_that_says_no_more_than_that_it_was_cancelled_is_a_failure(
+    group: Callable[[str, list[Any]], BaseException],
+) -> None:
+    cancelled: Any = ValueError() if group is ExceptionGroup else asyncio.CancelledError()
+    [fail] = await ended({"order": raising(group("group", [cancelled]))}, Job("order"))
+    assert "Group" in fail["errtype"]
 
 
 async def test_an_unknown_type_is_a_fail_that_names_the_known_ones() -> None:
@@ -343,7 +371,9 @@ async def test_a_source_that_cannot_resolve_fails_the_job() -> None:
 
 async def test_a_source_without_a_runner_names_its_jobtypes() -> None:
     _, fail = await reported(Source(None))
-    assert fail["message"] == "no handler for 'order'; registered here: 'order'"
+    assert (
+        fail["message"] == "no handler for 'order', did you mean 'order'? registered here: 'order'"
+    )
 
 
 async def test_a_source_runs_around_everything_from_the_first_fetch_to_the_last_report() -> None:

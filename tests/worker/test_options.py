@@ -24,6 +24,8 @@ from faktory_async import TLS, AddressError, UsageError, Worker
         ({"queue_limits": {"a b": 1}}, "no name of a queue"),
         ({"concurrency": 0}, "concurrency is at least 1"),
         ({"max_fetchers": 0}, "max_fetchers is at least 1"),
+        ({"threads": 0}, "at least 1 thread and 1 process"),
+        ({"processes": 0}, "at least 1 thread and 1 process"),
         ({"wid": ""}, "a wid is printable ASCII"),
         ({"wid": "a b"}, "a wid is printable ASCII"),
         ({"wid": "a\n"}, "a wid is printable ASCII"),

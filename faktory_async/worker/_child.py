@@ -1,0 +1,46 @@
+"""What a worker process runs. It imports this module anew, and with it little else."""
+
+import contextlib
+import inspect
+import signal
+from collections.abc import Callable
+
+from faktory_async.model import Job
+from faktory_async.worker._current import the_job
+from faktory_async.worker._failure import failure
+from faktory_async.worker._fatal import ends_the_program
+from faktory_async.worker._outcome import Ack, Outcome
+
+
+def work(handler: Callable[[Job], object], job: Job) -> Outcome:
+    """Let the handler work the job, here, and return how that ended.
+
+    An exception becomes a `Fail` on the spot: its traceback cannot be sent to another process. What
+    ends a program is raised.
+    """
+    with contextlib.suppress(ValueError):  # a thread that is not the main one
+        # Ctrl-C reaches every process of the terminal; the worker says what becomes of its jobs.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    token = the_job.set(job)
+    try:
+        call(handler, job)
+    except BaseException as error:
+        if ends_the_program(error):
+            raise
+        return failure(error, job)
+    finally:
+        the_job.reset(token)
+    return Ack()
+
+
+def call(handler: Callable[[Job], object], job: Job) -> None:
+    """Call a `def` handler.
+
+    Raises:
+        TypeError: it has returned an awaitable, which nobody will await.
+    """
+    result = handler(job)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("the handler returned an awaitable: write `async def` to have it awaited")

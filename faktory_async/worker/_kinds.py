@@ -1,0 +1,95 @@
+"""From a handler to its runner: on the event loop, in a thread, or in a process."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
+
+from faktory_async.errors import UsageError
+from faktory_async.model import Job
+from faktory_async.worker._child import call, work
+from faktory_async.worker._current import current_run
+from faktory_async.worker._handlers import Handler, Registration, Runner
+from faktory_async.worker._outcome import Ack, Outcome
+
+_MOST_THREADS: Final = 100
+_DONE: Final = Ack()
+
+
+class CutShort(Exception):  # noqa: N818 - no error of anybody's
+    """The run was cut while its handler was in a thread that heeded it."""
+
+
+class Kinds:
+    """Makes runners.
+
+    Args:
+        concurrency: How many jobs are worked at the same time.
+        threads: How many `def` handlers run at the same time; by default as many, up to 100.
+        processes: How many do so in processes; by default no more than there are processors.
+
+    Raises:
+        UsageError: there is less than one of either.
+    """
+
+    def __init__(self, concurrency: int, *, threads: int | None, processes: int | None) -> None:
+        threads = min(concurrency, _MOST_THREADS) if threads is None else threads
+        processes = min(concurrency, os.cpu_count() or 1) if processes is None else processes
+        if threads < 1 or processes < 1:
+            raise UsageError("a worker needs at least 1 thread and 1 process")
+        self._threads = CapacityLimiter(threads)
+        self._processes = CapacityLimiter(processes)
+
+    def runner(self, registration: Registration) -> Runner:
+        """Return what works a job by this handler."""
+        handler = registration.handler
+        if registration.run_in is None:
+            runner = _on_the_loop(handler)
+        elif registration.run_in == "thread":
+            runner = _in_a_thread(handler, self._threads)
+        else:
+            runner = _in_a_process(handler, self._processes)
+        return runner if registration.timeout is None else _limited(runner, registration.timeout)
+
+
+def _on_the_loop(handler: Handler) -> Runner:
+    coroutine_function = cast("Callable[[Job], Awaitable[object]]", handler)
+
+    async def run(job: Job) -> Outcome:
+        await coroutine_function(job)
+        return _DONE
+
+    return run
+
+
+def _in_a_thread(handler: Handler, limiter: CapacityLimiter) -> Runner:
+    async def work_in_a_thread(job: Job) -> Outcome:
+        run = current_run()
+        # The thread cannot be cancelled, so nothing may end the wait for it; it can ask by
+        # `anyio.from_thread.check_cancelled` whether it should end.
+        with run.by_scope():
+            await to_thread.run_sync(call, handler, job, limiter=limiter)
+            return _DONE
+        raise run.timeout_error() if run.timed_out else CutShort
+
+    return work_in_a_thread
+
+
+def _in_a_process(handler: Handler, limiter: CapacityLimiter) -> Runner:
+    async def run(job: Job) -> Outcome:
+        # Cancelled, the process is killed.
+        try:
+            return await to_process.run_sync(work, handler, job, cancellable=True, limiter=limiter)
+        except BrokenWorkerProcess as error:
+            raise ChildProcessError("the process died before the job was done") from error
+
+    return run
+
+
+def _limited(runner: Runner, timeout: float) -> Runner:
+    async def run(job: Job) -> Outcome:
+        current_run().limit(timeout)
+        return await runner(job)
+
+    return run
