@@ -1,7 +1,7 @@
 """The face of the server towards one client: lines off a link, answers onto it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import anyio
@@ -64,6 +64,11 @@ class Setting(Protocol):
         """Seconds that an empty FETCH takes."""
         ...
 
+    @property
+    def watchers(self) -> Collection[object]:
+        """Who wants to be told when nothing is left to do."""
+        ...
+
     def look(self) -> None:
         """Note that something was done, after which nothing may be left to do."""
         ...
@@ -94,7 +99,9 @@ class Conversation:
         self.connection: Connection = answers.open_connection()
         self._link = link
         self._setting = setting
-        self._armed = setting.armed
+        # Looked at with every command, and nearly always empty.
+        self._faults = setting.armed.faults
+        self._watchers = setting.watchers
         self._answers = answers
         self._session = ServerSession(max_line=max_line)
         self._handshake_wait = handshake_wait
@@ -167,7 +174,7 @@ class Conversation:
     # -- in -----------------------------------------------------------------------------------
 
     async def _first_line(self) -> bytes | None:
-        greeting = await self._misgreeting() if self._armed else self.connection.greeting
+        greeting = await self._misgreeting() if self._faults else self.connection.greeting
         with anyio.move_on_after(self._handshake_wait):
             await self._link.send(greeting.data if isinstance(greeting, Close) else greeting)
             if isinstance(greeting, Close):
@@ -198,7 +205,7 @@ class Conversation:
                 await self._flush()
             if self._dismissed:
                 break
-            answer = await self._misanswer(line) if self._armed else self._answer(line)
+            answer = await self._misanswer(line) if self._faults else self._answer(line)
             if isinstance(answer, Close):
                 self._out += answer.data
                 self._session.closed()
@@ -214,7 +221,8 @@ class Conversation:
         # What was asked is answered; who waits for that must not see it before it is so.
         self._answering = False
         await self._flush()
-        self._setting.look()
+        if self._watchers:
+            self._setting.look()
 
     def _answer(self, line: bytes) -> Answer:
         try:
@@ -251,13 +259,13 @@ class Conversation:
 
     async def _misgreeting(self) -> bytes | Close:
         """Return what is said for a greeting, as the faults that hold let it."""
-        struck = self._armed.struck_by(GREETING, "")
+        struck = self._setting.armed.struck_by(GREETING, "")
         return await self._suffer(struck, GREETING.encode(), lambda: self.connection.greeting)
 
     async def _misanswer(self, line: bytes) -> Answer:
         """Answer as the faults that hold let it."""
         verb = line.partition(b" ")[0].decode("latin-1")
-        struck = self._armed.struck_by(verb, self.connection.wid)
+        struck = self._setting.armed.struck_by(verb, self.connection.wid)
         if not struck:
             return self._answer(line)
         return await self._suffer(struck, line, lambda: self._answer(line))

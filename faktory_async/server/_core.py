@@ -36,6 +36,7 @@ class Core:
         down: How many faults keep the server from running.
         refusing: How many keep it from taking clients.
         fetch_wait: Seconds that a FETCH waits for a job.
+        watchers: What to call when nothing is left to do.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Core:
         self.down = 0
         self.refusing = 0
         self.fetch_wait = fetch_wait
-        self._watchers: list[Callable[[], object]] = []
+        self.watchers: Final[list[Callable[[], object]]] = []
         self._handshake_wait = handshake_wait
         self._max_line = max_line
 
@@ -108,13 +109,14 @@ class Core:
 
     def when_idle(self, tell: Callable[[], object]) -> None:
         """Call something once when there is nothing to do, which may be now."""
-        self._watchers.append(tell)
+        self.watchers.append(tell)
         self.look()
 
     def look(self) -> None:
         """Tell who wants to know it if nothing is left to do."""
-        if self._watchers and self.backlog().is_empty:
-            watchers, self._watchers = self._watchers, []
+        if self.watchers and self.backlog().is_empty:
+            watchers = list(self.watchers)
+            self.watchers.clear()
             for tell in watchers:
                 tell()
 

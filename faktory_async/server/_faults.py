@@ -159,28 +159,28 @@ class Armed:
     Args:
         run: Runs a function on the server's thread.
         released: Called when one does not hold any more.
+
+    Attributes:
+        faults: Those that meet commands, in the order of their blocks.
     """
 
     def __init__(self, run: Run, released: Callable[[], None]) -> None:
         self.run: Final = run
         self._released = released
-        self._faults: list[CommandFault] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._faults)
+        self.faults: Final[list[CommandFault]] = []
 
     def add(self, fault: CommandFault) -> None:
         """Let a fault hold."""
-        self._faults.append(fault)
+        self.faults.append(fault)
 
     def remove(self, fault: CommandFault) -> None:
         """Let it not hold any more."""
-        self._faults.remove(fault)
+        self.faults.remove(fault)
         self._released()
 
     def struck_by(self, verb: str, wid: str) -> list[CommandFault]:
         """Return the faults that strike a command, in the order of their blocks."""
-        return [fault for fault in self._faults if fault.strikes(verb, wid)]
+        return [fault for fault in self.faults if fault.strikes(verb, wid)]
 
 
 class Faults:
