@@ -126,12 +126,13 @@ class Core:
         """Do what the scheduler has to do, at its ticks."""
         while True:
             await self.clock.wait_until(self.broker.next_tick())
-            self.catch_up()
+            if self.down:
+                await self.clock.wait_until(FOREVER, unless=lambda: not self.down)
+            else:
+                self.catch_up()
 
     def catch_up(self) -> None:
         """Do what the scheduler has to do until now."""
-        if self.down:
-            return
         try:
             self.cut(self.broker.run_due())
             self.look()
@@ -188,8 +189,7 @@ class Core:
     def revive(self, *, keep_state: bool) -> None:
         """Start again, with what is in the store or without."""
         self.down -= 1
-        if not self.down:
-            self.answers.commands = 0
-            self.clock.nudge()
+        self.answers.commands = 0
         self.broker.restart(keep_state=keep_state)
         self.resume()
+        self.clock.nudge()

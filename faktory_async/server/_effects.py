@@ -95,12 +95,12 @@ class Refusal(Effect):
     """An error for an answer.
 
     Args:
-        text: Its text, with or without a code in front.
+        text: The line, with or without its `-`.
         executed: Whether the command is carried out nevertheless.
     """
 
     def __init__(self, text: str, *, executed: bool) -> None:
-        self._reply = f"-{text}\r\n".encode()
+        self._reply = f"-{text.removeprefix('-')}\r\n".encode()
         self._executed = executed
 
     def answer(self, command: Command, go_on: GoOn) -> Answer:

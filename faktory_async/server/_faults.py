@@ -191,7 +191,8 @@ class Faults:
 
         on: A verb such as `"PUSHB"`, or several; `"HI"` stands for the greeting, and `"HELLO"` for
             what it is answered by. By default every command after those two.
-        wid: Only commands of connections whose HELLO had this worker's id.
+        wid: Only commands of connections whose HELLO had this worker's id. Our own worker reports
+            by one that has none.
         times: How often the fault strikes; by default every time.
         skip: How often it lets pass what it could strike, before it begins to.
 
@@ -260,7 +261,7 @@ class Faults:
         """The command is answered by an error.
 
         Args:
-            text: The error line without its `-`, such as `"ERR shutdown in progress"`.
+            text: The error line, such as `"ERR shutdown in progress"`.
             executed: Whether the command is carried out nevertheless.
             which: Which commands are met, and how often: `on`, `wid`, `times`, `skip`.
         """

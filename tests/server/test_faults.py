@@ -230,6 +230,22 @@ async def test_a_server_that_is_down_twice_is_back_when_both_outages_are_over() 
             assert (await wire.ask(b"INFO")).startswith(b"$")
 
 
+@on_every_loop
+async def test_a_server_that_is_down_does_not_tick_and_does_not_ask_all_the_time() -> None:
+    async with EmbeddedServer() as server:
+        ticks: list[int] = []
+        server._core.catch_up = lambda: ticks.append(1)  # type: ignore[method-assign]
+        with server.faults.outage():
+            server.advance(minutes=1)
+            for _ in range(50):
+                await anyio.lowlevel.checkpoint()
+            assert ticks == []
+        server._clock.move(5_000_000_000)
+        server._clock.nudge()
+        while not ticks:
+            await anyio.lowlevel.checkpoint()
+
+
 # -- commands -------------------------------------------------------------------------------------
 
 
