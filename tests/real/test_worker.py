@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from faktory_async import Client, Failure, Job, StopDetails, Worker
-from faktory_async.worker import _beat
+from faktory_async.worker import _beat_thread
 from tests.real import RealServer
 
 pytestmark = pytest.mark.asyncio
@@ -70,7 +70,7 @@ async def test_a_failure_is_kept_as_the_worker_told_it(real_server: RealServer) 
 async def test_the_operators_word_is_obeyed(
     fresh_real_server: RealServer, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_beat, "EVERY", 0.05)
+    monkeypatch.setattr(_beat_thread, "EVERY", 0.05)
     server = fresh_real_server
     worker = Worker(url=server.url, concurrency=1)
 
