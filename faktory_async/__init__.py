@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from faktory_async.worker import Worker as Worker
     from faktory_async.worker import WorkerStats as WorkerStats
     from faktory_async.worker import current_job as current_job
+    from faktory_async.worker import job_client as job_client
 
 _HOMES = {
     "client": ("CallNext", "Client", "ClientStats", "PushMiddleware", "PushReport"),
@@ -98,6 +99,7 @@ _HOMES = {
         "Worker",
         "WorkerStats",
         "current_job",
+        "job_client",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -148,6 +150,7 @@ __all__ = [
     "Worker",
     "WorkerStats",
     "current_job",
+    "job_client",
     "new_jid",
 ]
 

@@ -1,6 +1,8 @@
 """The consumer's side: a worker runs the functions registered for jobs."""
 
+from faktory_async.worker._clients import job_client
 from faktory_async.worker._current import current_job
+from faktory_async.worker._events import Listeners
 from faktory_async.worker._handlers import Handler, HandlerSource, Runner
 from faktory_async.worker._middleware import CallNext, Middleware
 from faktory_async.worker._outcome import Ack, Dead, Discard, Fail, Outcome, Retry
@@ -18,6 +20,7 @@ __all__ = [
     "Handler",
     "HandlerSource",
     "JobInFlight",
+    "Listeners",
     "Middleware",
     "Outcome",
     "Retry",
@@ -26,4 +29,5 @@ __all__ = [
     "Worker",
     "WorkerStats",
     "current_job",
+    "job_client",
 ]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
@@ -9,9 +10,13 @@ import anyio
 from anyio.abc import TaskGroup
 from msgspec.structs import asdict
 
+from faktory_async.client import Client
+from faktory_async.model import Job
 from faktory_async.worker._beat import Heart
+from faktory_async.worker._clients import serving
 from faktory_async.worker._deadlines import Deadlines
 from faktory_async.worker._dispatch import Dispatch
+from faktory_async.worker._events import Events, exhausted
 from faktory_async.worker._failure import failure
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
@@ -19,7 +24,7 @@ from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._home import Home
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Outage
-from faktory_async.worker._outcome import INTERRUPTED, Fail, Outcome
+from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome
 from faktory_async.worker._perform import perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
@@ -55,6 +60,8 @@ class Crew:
         signals: Whether signals are obeyed.
         burst: Whether the run ends when there is nothing left to do.
         home: The event loop.
+        events: Who is told of what happens.
+        client: What handlers push with.
         roster: Which jobs are being worked.
     """
 
@@ -74,6 +81,8 @@ class Crew:
         burst: bool,
         home: Home,
         roster: Roster,
+        events: Events,
+        client: AbstractAsyncContextManager[Client],
     ) -> None:
         self._handlers = handlers
         self._dispatch = dispatch
@@ -87,6 +96,9 @@ class Crew:
         self._signals = signals and can_receive_signals()
         self._home = home
         self._roster = roster
+        self.events = events
+        self._client = client
+        self._listen()
         gate.on_spent = self._spent
         if burst:
             fetchers.on_nothing = self._found_nothing
@@ -113,17 +125,23 @@ class Crew:
         """
         self._fetchers.on_first = ready
         if self._phases.lifecycle.phase < Phase.TERMINATING:
-            with self._phases.before(Phase.TERMINATING) as starting:
-                async with self._handlers.running():
-                    self._phases.spare(starting)
-                    if not starting.cancel_called:
-                        await self._work_in_order()
+            async with serving(self._client):
+                await self._run()
         self._phases.lifecycle.advance(Phase.STOPPED, "")
+        self.events.emit("on_stop", self._details())
         if self._error is not None:
             raise self._error
         if self._fetchers.last_fetch is None:
             ready()  # whoever waits for the beginning need not wait for ever
         return self._details()
+
+    async def _run(self) -> None:
+        with self._phases.before(Phase.TERMINATING) as starting:
+            async with self._handlers.running():
+                await self.events.tell("on_start")
+                self._phases.spare(starting)
+                if not starting.cancel_called:
+                    await self._work_in_order()
 
     async def _work_in_order(self) -> None:
         # A handler that does not heed its cancellation is waited for when all else is over.
@@ -136,6 +154,21 @@ class Crew:
                 jobs.start_soon(self._name_the_deaf)
             if self._phases.lifecycle.phase >= Phase.CUT:
                 jobs.cancel_scope.cancel()  # whatever a handler awaits after its cancellation
+
+    def _listen(self) -> None:
+        """Have listeners told of what others notice; nothing costs anything without them."""
+        if "on_state_change" in self.events:
+            self._phases.on_change = lambda phase: self.events.emit(
+                "on_state_change", phase.name.lower()
+            )
+        if "on_connect" in self.events or "on_disconnect" in self.events:
+            self._outage.on_change = lambda error: self._home.post(lambda: self._connected(error))
+
+    def _connected(self, error: Exception | None) -> None:
+        if error is None:
+            self.events.emit("on_connect")
+        else:
+            self.events.emit("on_disconnect", error)
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -179,6 +212,8 @@ class Crew:
             run.cut()  # between its arrival and this first step of its task
         self._roster.begin(run)
         run.on_deadline = self._deadlines.watch
+        if "on_job_start" in self.events:
+            run.on_begin = partial(self.events.emit, "on_job_start")
         outcome = await perform(run, self._dispatch)
         self._roster.end(run)
         self._runs.discard(run)
@@ -202,10 +237,19 @@ class Crew:
         if outcome is INTERRUPTED:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)
+        if self.events and run.job is not None:
+            self._tell_end(run.job, outcome)
+
+    def _tell_end(self, job: Job, outcome: Outcome) -> None:
+        self.events.emit("on_job_end", job, outcome)
+        failed_for_good = isinstance(outcome, Fail) and exhausted(job)
+        # One that was interrupted may be requeued instead.
+        if isinstance(outcome, Dead) or (failed_for_good and outcome is not INTERRUPTED):
+            self.events.emit("on_exhausted", job, outcome)
 
     def _overdue(self, run: Run) -> None:
         _log.error("%s goes on beyond its deadline and keeps its slot: it is failed now", run)
-        self._reports.add(run, failure(run.timeout_error(), run.job))
+        self._report(run, failure(run.timeout_error(), run.job))
 
     def _stop_for(self, error: BaseException) -> None:
         if self._error is None:

@@ -1,6 +1,7 @@
 """One connection that is kept: dialled when needed, given up when broken, dialled again."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -23,10 +24,14 @@ class Outage:
 
     Attributes:
         number: How many absences there were.
+        on_change: Called, by whatever thread notices, when the server has answered for the first
+            time, or again; with an error when it is away.
     """
 
     def __init__(self, address: str) -> None:
         self.number = 0
+        self.on_change: Callable[[Exception | None], None] | None = None
+        self._met = False
         self._address = address
         self._away = False
 
@@ -36,12 +41,19 @@ class Outage:
             self._away = True
             self.number += 1
             _log.warning("the server %s is away: %s", self._address, error)
+            if self.on_change is not None:
+                self.on_change(error)
 
     def ended(self, since: int) -> None:
         """Note that a line which was made in `since` has proved good."""
         if self._away and since == self.number:
             self._away = False
             _log.warning("the server %s is back", self._address)
+            self._met = False
+        if not self._met and not self._away:
+            self._met = True
+            if self.on_change is not None:
+                self.on_change(None)
 
 
 class Line:

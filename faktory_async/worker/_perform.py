@@ -46,6 +46,8 @@ async def perform(run: Run, dispatch: Callable[[str], Runner]) -> Outcome | None
 async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
     the_job.set(job)  # never reset: each run has a task, and so a context, of its own
     the_run.set(run)
+    if run.on_begin is not None:
+        run.on_begin(job)
     outcome: Outcome | None = None
     try:
         with run.begin():

@@ -1,6 +1,6 @@
 """The lifecycle for those who have to wait for it."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import anyio
@@ -14,6 +14,7 @@ class Phases:
     Attributes:
         lifecycle: What is driven; its `advance` and `interrupt` may be called by anything on the
             event loop.
+        on_change: Called with every phase that is reached.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,7 @@ class Phases:
         # Made by whoever waits: a worker may be made in another event loop than it runs in.
         self._reached: dict[Phase, anyio.Event] = {}
         self._scopes: set[tuple[Phase, anyio.CancelScope]] = set()
+        self.on_change: Callable[[Phase], None] | None = None
 
     async def reached(self, phase: Phase) -> None:
         """Return once the phase is reached, or a later one."""
@@ -45,6 +47,8 @@ class Phases:
         self._scopes = {entry for entry in self._scopes if entry[1] is not scope}
 
     def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self.lifecycle.phase)
         for phase, event in self._reached.items():
             if self.lifecycle.phase >= phase:
                 event.set()

@@ -40,6 +40,7 @@ class Run:
         timed_out: Whether its deadline has passed.
         deadline: When the handler is cancelled, on anyio's clock; infinite before it begins.
         on_deadline: Called when the deadline is set or moved.
+        on_begin: Called with the job before its handler is.
         reported: Whether an outcome was handed to the reports; there is only one.
         fatal: What the handler raised to end the whole program.
     """
@@ -52,6 +53,7 @@ class Run:
         self.timed_out = False
         self.deadline = math.inf
         self.on_deadline: Callable[[Run], None] = _nobody
+        self.on_begin: Callable[[Job], None] | None = None
         self.reported = False
         self.fatal: BaseException | None = None
         self._task: asyncio.Task[object] | None = None

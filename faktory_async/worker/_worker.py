@@ -4,12 +4,14 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
-from typing import Final, Literal, get_args, overload
+from typing import Final, Literal, Unpack, get_args, overload
 
 import anyio
 from anyio.abc import TaskStatus
 
+from faktory_async.client import Client
 from faktory_async.errors import UsageError
 from faktory_async.model import world
 from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
@@ -19,6 +21,7 @@ from faktory_async.worker._beat_thread import ThreadHeart
 from faktory_async.worker._crew import Crew
 from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._dispatch import Dispatch
+from faktory_async.worker._events import LAST, Events, Listeners, check_listeners
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import (
@@ -102,6 +105,11 @@ class Worker:
             or on the `loop`. By default in a thread, and on the loop where `dial` is given, which
             only works there.
         timeouts: How long dialling and commands may take.
+        client: What `job_client` returns to handlers; opened and closed by whoever made it. By
+            default the worker has one of its own, which dials nothing before it is used.
+        listeners: `on_start`, `on_stop`, `on_state_change`, `on_job_start`, `on_job_end`,
+            `on_connect`, `on_disconnect`, `on_exhausted`: functions or coroutine functions that
+            are told of these; see `Listeners`. What they raise is logged, and nothing else.
 
     Raises:
         UsageError: options that make no sense.
@@ -132,15 +140,15 @@ class Worker:
         max_jobs: int | None = None,
         beat: Literal["thread", "loop"] | None = None,
         timeouts: Timeouts | None = None,
+        client: Client | None = None,
+        **listeners: Unpack[Listeners],
     ) -> None:
         _check_counts(concurrency=concurrency, max_fetchers=max_fetchers, max_jobs=max_jobs)
         if beat not in (None, "thread", "loop") or (beat == "thread" and dial is not None):
             raise UsageError("beat is 'thread' or 'loop', and with a dial of your own 'loop'")
         if interrupted not in get_args(Interrupted):
             raise UsageError("interrupted is 'fail' or 'requeue'")
-        seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
-        if not seconds >= 0:
-            raise UsageError("a grace is not negative")
+        seconds = _grace(grace)
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
@@ -165,6 +173,10 @@ class Worker:
         def connector(who: Identity) -> Connector:
             return Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
 
+        def producer() -> Client:
+            return Client(address, dial=dial, tls=tls, timeouts=timeouts)
+
+        check_listeners(listeners)
         dispatch = Dispatch(self._handlers, middleware, default)
 
         def crew(home: Home, *, burst: bool, max_jobs: int | None, signals: bool) -> Crew:
@@ -198,6 +210,8 @@ class Worker:
                 signals=signals and handle_signals,
                 burst=burst,
                 home=home,
+                events=Events(listeners),
+                client=producer() if client is None else nullcontext(client),
             )
 
         connector(identity)  # whatever makes no sense is told now
@@ -386,10 +400,15 @@ class Worker:
         results: list[StopDetails | BaseException],
     ) -> None:
         with anyio.CancelScope(shield=True):
-            try:
-                results.append(await crew.work(task_status.started))
-            except BaseException as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
-                results.append(error)
+            async with anyio.create_task_group() as group:
+                if crew.events:
+                    group.start_soon(crew.events.run)
+                try:
+                    results.append(await crew.work(task_status.started))
+                except BaseException as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
+                    results.append(error)
+                crew.events.end()
+                group.cancel_scope.deadline = anyio.current_time() + LAST
             ended.set()
 
     def _choose(self) -> Sequence[str]:
@@ -404,6 +423,13 @@ class Worker:
             call()
         else:
             self._home.post(call)
+
+
+def _grace(grace: float | timedelta) -> float:
+    seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
+    if not seconds >= 0:
+        raise UsageError("a grace is not negative")
+    return seconds
 
 
 def _check_counts(**counts: int | None) -> None:
