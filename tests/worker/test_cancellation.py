@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from faktory_async import Job, Worker
+from faktory_async.worker import CallNext, Outcome
 from tests.worker.peer import NIL, Line, Peer, peering
 from tests.worker.running import running
 from tests.worker.virtual import BACKENDS, VirtualLoop, virtual_backend
@@ -219,6 +220,16 @@ class Sweep:
         for _ in range(5):
             await anyio.lowlevel.checkpoint()
 
+    async def around(self, job: Job, call_next: CallNext) -> None:
+        await anyio.lowlevel.checkpoint()
+        try:
+            await call_next(job)
+        finally:
+            await anyio.lowlevel.checkpoint()
+
+    async def listen(self, job: Job, outcome: Outcome) -> None:
+        await anyio.lowlevel.checkpoint()
+
     @asynccontextmanager
     async def worker(self) -> AsyncGenerator[Worker]:
         """Check at the end that each fetched job has exactly one report."""
@@ -232,7 +243,14 @@ class Sweep:
 
             peer.always("FETCH", fetch)
             peer.offer(*(Job("order", [n]) for n in range(4)))
-            yield Worker({"order": self.slow}, dial=peer.dial, concurrency=2)
+            worker = Worker(
+                dial=peer.dial,
+                concurrency=2,
+                middleware=[self.around],
+                on_job_end=self.listen,
+            )
+            worker.register("order", self.slow, timeout=3_600)
+            yield worker
             await peer.until(lambda: peer.open_connections == 0)
             assert sorted(jid for _, jid in peer.reports()) == sorted(self.given)
 
