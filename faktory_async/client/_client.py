@@ -6,8 +6,6 @@ from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from anyio.lowlevel import EventLoopToken, current_token
-
 from faktory_async.client._bulk import Bulk
 from faktory_async.client._frames import MAX_JOBS, encoded
 from faktory_async.client._group_commit import GroupCommit
@@ -27,6 +25,7 @@ from faktory_async.net import (
     OnDisconnect,
     Pool,
     Timeouts,
+    here,
 )
 from faktory_async.protocol import Command, Flush, Info
 
@@ -95,7 +94,7 @@ class Client:
         self._patience = timeouts.pool
         self._max_job = limits.max_job
         self._through = chain(middleware)
-        self._home: tuple[EventLoopToken, int] | None = None
+        self._home: tuple[object, int] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -129,7 +128,7 @@ class Client:
         """
         if self._closed or self._home is not None:
             raise ClientStateError(f"the client is {'closed' if self._closed else 'open'} already")
-        self._home = (current_token(), os.getpid())
+        self._home = (here(), os.getpid())
 
     async def aclose(self, *, force: bool = False) -> None:
         """Refuse new pushes, wait for those under way, and close the connections.
@@ -318,5 +317,5 @@ class Client:
         token, pid = self._home
         if pid != os.getpid():
             raise ClientStateError("the client was opened before a fork: open one in each process")
-        if token != current_token():
+        if token != here():
             raise ClientStateError("the client belongs to another event loop: open one in each")

@@ -98,14 +98,17 @@ class GroupCommit:
         self._callers += 1
         deadline = self._native.now() + seconds
         waiter = Waiter(jid, data, self.pushes, seconds, deadline, strict=strictly)
-        self._line.append(waiter)
+        free = self._free_at_once()
+        if free is None:
+            self._line.append(waiter)
         try:
-            self._kick()
+            if free is None:
+                self._kick()
             if strictly:
                 with anyio.CancelScope(deadline=deadline):
-                    await self._carry(waiter)
+                    await self._carry(waiter, free)
             else:
-                await self._carry(waiter)
+                await self._carry(waiter, free)
         finally:
             self._leave(waiter)
             if self._pool.closed and not self._callers:  # who closed it did not wait for us
@@ -146,7 +149,9 @@ class GroupCommit:
 
     # -- the waiter's task --------------------------------------------------------------------
 
-    async def _carry(self, waiter: Waiter) -> None:
+    async def _carry(self, waiter: Waiter, free: Connection | None) -> None:
+        if free is not None:
+            await self._send(waiter, [waiter], free)
         while not waiter.done:
             if waiter.duty is not None:
                 self._give_up_slot(waiter)  # it was dialling: somebody else can do that
@@ -213,29 +218,29 @@ class GroupCommit:
         if waiter not in self._line:  # another leader was faster
             self._give_up_slot(waiter)
             return
-        frame = self._new_frame(waiter, connection)
-        try:
-            frame.ticket = connection.post([frame.command], timeout=self._patience_for(frame))
-            self._kick()  # what is left may be worth a further connection
-            if connection.unposted:
-                shared = any(each is not waiter and not each.gone for each in frame.waiters)
-                await connection.hand_over(frame.ticket, shield=shared)
-        except FaktoryError as error:
-            waiter.duty = None
-            self._failed(frame, error)
-
-    def _new_frame(self, waiter: Waiter, connection: Connection) -> Frame:
-        """Turn the slot into the duty to read."""
-        frame = Frame(self._line.take(waiter), connection)
-        for each in frame.waiters:
-            each.frame = frame
-        frame.sent_at = self._native.now()
         waiter.slot = None
         self._leading -= 1
-        waiter.duty = frame
+        await self._send(waiter, self._line.take(waiter), connection)
+
+    async def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
+        """Send them as one frame, whose reply it is the leader's duty to read."""
+        frame = Frame(waiters, connection)
+        for each in waiters:
+            each.frame = frame
+        leader.duty = frame
+        frame.sent_at = self._native.now()
         self._frames.add(frame)
         self.frames += 1
-        return frame
+        try:
+            frame.ticket = connection.post([frame.command], timeout=self._patience_for(frame))
+            if self._line:
+                self._kick()  # what is left may be worth a further connection
+            if connection.unposted:
+                shared = any(each is not leader and not each.gone for each in waiters)
+                await connection.hand_over(frame.ticket, shield=shared)
+        except FaktoryError as error:
+            leader.duty = None
+            self._failed(frame, error)
 
     async def _read(self, waiter: Waiter, frame: Frame) -> None:
         try:
@@ -339,9 +344,17 @@ class GroupCommit:
     def _end(self, frame: Frame) -> None:
         self._frames.discard(frame)
         self._pool.put_back(frame.connection)
-        self._kick()
+        if self._line:
+            self._kick()
 
     # -- batons -------------------------------------------------------------------------------
+
+    def _free_at_once(self) -> Connection | None:
+        """Take the connection of a push that is alone, past the line."""
+        if self._line or self._frames or self._leading:
+            return None
+        slot = self._pool.take_now(may_dial=False)
+        return None if isinstance(slot, Right) else slot
 
     def _live_beside(self, dialler: Waiter | None) -> bool:
         """Whether there is another connection, or a dial, that what waits can hope for."""

@@ -7,6 +7,7 @@ surely not handed over, and it outlives the transport's own count, which is clea
 
 import asyncio
 import contextlib
+import math
 import socket
 import sys
 from collections.abc import Callable
@@ -38,6 +39,8 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._writing_paused = False
         self._kept = 0
         self._reader: asyncio.Future[None] | None = None
+        self._deadline = math.inf  # of the reader
+        self._alarm: asyncio.TimerHandle | None = None
         self._writers: list[asyncio.Future[None]] = []
         self._closed: asyncio.Future[None] | None = None
 
@@ -85,6 +88,9 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._eof = True
         self._wake_reader()
         self._wake_writers()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
 
@@ -106,16 +112,30 @@ class AsyncioLink(asyncio.Protocol, Link):
             await self._drained()
 
     async def receive(self) -> bytes:
+        while (data := await self.receive_by(math.inf)) is None:
+            pass
+        return data
+
+    async def receive_by(self, deadline: float) -> bytes | None:
+        """Receive with one timer for many calls: where it is early, it is set anew."""
+        loop = asyncio.get_running_loop()
         while not self._chunks:
             if self._eof:
                 if self._lost is not None:
                     raise self._lost
                 return b""
-            self._reader = asyncio.get_running_loop().create_future()
+            if loop.time() >= deadline:
+                return None
+            self._wake_by(deadline, loop)
+            self._reader = loop.create_future()
             try:
                 await self._reader
             finally:
                 self._reader = None
+                self._deadline = math.inf
+        return self._taken()
+
+    def _taken(self) -> bytes:
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
@@ -175,6 +195,23 @@ class AsyncioLink(asyncio.Protocol, Link):
                 self._writers.remove(writer)
         if self._writing_paused:
             raise self._lost or ConnectionResetError("the connection was lost while sending")
+
+    def _wake_by(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the reader at that time at the latest."""
+        self._deadline = deadline
+        if deadline == math.inf or (self._alarm is not None and self._alarm.when() <= deadline):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        loop = asyncio.get_running_loop()
+        if self._deadline > loop.time():
+            self._wake_by(self._deadline, loop)
+        else:
+            self._wake_reader()
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():

@@ -20,6 +20,7 @@ from faktory_async.errors import (
     UsageError,
 )
 from faktory_async.net._link import NETWORK_ERRORS, Link
+from faktory_async.net._native import Native
 from faktory_async.protocol import PRODUCER, ClientSession, Command, End, Identity, State, Ticket
 
 R = TypeVar("R")
@@ -45,6 +46,7 @@ class Connection:
         self._timeout = timeout
         self._session = ClientSession() if session is None else session
         self._error: FaktoryError | None = None
+        self._native = Native()
         self._posted = b""
         self._sending = anyio.Lock(fast_acquire=True)
         self._reading = False
@@ -200,7 +202,7 @@ class Connection:
             ConnectionLostError: the connection is over; see its `maybe_executed`.
         """
         patience = self._timeout if timeout is None else timeout
-        data, ticket = self._issue(commands, patience, anyio.current_time() + patience)
+        data, ticket = self._issue(commands, patience, self._native.now() + patience)
         ticket.patience = patience if renewed else None
         try:
             if not self._link.start(data):
@@ -255,15 +257,11 @@ class Connection:
         """
         wanted = len(ticket.commands) if count is None else count
         while len(ticket.replies) < wanted:
-            with anyio.CancelScope(deadline=ticket.deadline) as scope:
-                while len(ticket.replies) < wanted:
-                    pieces = self._pieces
-                    await self._progress_of(ticket)
-                    if ticket.patience is not None and self._pieces != pieces:
-                        ticket.deadline = anyio.current_time() + ticket.patience
-                        scope.deadline = ticket.deadline
-                return
-            await self._settle(ticket)
+            pieces = self._pieces
+            if not await self._progress_by(ticket):
+                await self._settle(ticket)
+            elif ticket.patience is not None and self._pieces != pieces:
+                ticket.deadline = anyio.current_time() + ticket.patience
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -337,6 +335,34 @@ class Connection:
             raise self._failure(ticket)
         await self._read_or_wait()
 
+    async def _progress_by(self, ticket: Ticket) -> bool:
+        """Wait for anything to come in; False where the ticket's time is over first."""
+        if self._error is not None:
+            raise self._failure(ticket)
+        if self._reading:
+            with anyio.CancelScope(deadline=ticket.deadline):
+                await self._read_or_wait()
+                return True
+            return False
+        self._reading = True
+        try:
+            data = await self._link.receive_by(ticket.deadline)
+            if data is not None:
+                self._take_in(data)
+        except NETWORK_ERRORS as error:
+            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            return True
+        finally:
+            self._has_read()
+        return data is not None
+
+    def _has_read(self) -> None:
+        """Let those who wait for the reader go on."""
+        self._reading = False
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
+
     async def _settle(self, ticket: Ticket) -> None:
         """Come to an end when the time is over: take what is there already, or give up.
 
@@ -370,10 +396,7 @@ class Connection:
         except NETWORK_ERRORS as error:
             self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
         finally:
-            self._reading = False
-            if self._progress is not None:
-                self._progress.set()
-                self._progress = None
+            self._has_read()
 
     def _take_in(self, data: bytes) -> None:
         self._pieces += 1

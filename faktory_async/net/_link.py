@@ -47,6 +47,15 @@ class Link(Protocol):
         """
         ...
 
+    async def receive_by(self, deadline: float) -> bytes | None:
+        """Receive as `receive` does; None where nothing has come by then, on anyio's clock.
+
+        A link that has a timer of its own can do so for less.
+        """
+        with anyio.CancelScope(deadline=deadline):
+            return await self.receive()
+        return None
+
     def readable(self) -> bool:
         """Tell without waiting whether data, the end of the stream or an error is there.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import anyio
+from anyio.lowlevel import current_token
 
 from faktory_async.net._dial import on_asyncio
 
@@ -22,6 +23,14 @@ class Event(Protocol):
     async def wait(self) -> None:
         """Return once it is set."""
         ...
+
+
+def here() -> object:
+    """Return what tells the running event loop from others."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return current_token()
 
 
 class Native:

@@ -49,6 +49,10 @@ OK: Final = SimpleReply("OK")
 NULL: Final = NullReply()
 
 
+# By far the most frequent pieces: what ACK and FAIL are answered, and a PUSHB that is stored.
+_FREQUENT: Final[dict[bytes, Reply]] = {b"+OK\r\n": OK, b"$2\r\n{}\r\n": BulkReply(b"{}")}
+
+
 def encode_reply(reply: Reply) -> bytes:
     """Return the bytes of one reply as the server sends them."""
     if isinstance(reply, BulkReply):
@@ -102,8 +106,8 @@ class ReplyReader:
         Raises:
             ProtocolError: for what no Faktory sends, or a line or bulk over its limit.
         """
-        if data == b"+OK\r\n" and not self._buffer and self._bulk_length is None:
-            return [OK]  # by far the most frequent piece
+        if data in _FREQUENT and not self._buffer and self._bulk_length is None:
+            return [_FREQUENT[data]]
         self.check()
         self._buffer += data
         replies: list[Reply] = []
