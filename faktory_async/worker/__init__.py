@@ -1,7 +1,7 @@
 """The consumer's side: a worker runs the functions registered for jobs."""
 
 from faktory_async.worker._clients import job_client
-from faktory_async.worker._current import current_job
+from faktory_async.worker._current import current_job, extend_deadline
 from faktory_async.worker._events import Listeners
 from faktory_async.worker._handlers import Handler, HandlerSource, Runner
 from faktory_async.worker._middleware import CallNext, Middleware
@@ -29,5 +29,6 @@ __all__ = [
     "Worker",
     "WorkerStats",
     "current_job",
+    "extend_deadline",
     "job_client",
 ]

@@ -1,6 +1,7 @@
 """What a handler can ask for from wherever it is: the job, and the run that works it."""
 
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Final
 
 from faktory_async.errors import UsageError
@@ -35,3 +36,20 @@ def current_run() -> Run:
         return the_run.get()
     except LookupError:
         raise UsageError("there is no current run outside of a handler") from None
+
+
+def extend_deadline(until: datetime) -> None:
+    """Move the deadline of the running handler, after the server has moved its reservation.
+
+    That is what Enterprise's `TRACK SET` with `reserve_until` does; nothing is sent from here. A
+    `timeout` of the handler stays.
+
+    Args:
+        until: The new end of the reservation, aware.
+
+    Raises:
+        UsageError: outside of a handler, in a worker process, or the time is naive.
+    """
+    if until.utcoffset() is None:
+        raise UsageError("the end of a reservation is an aware datetime: write datetime.now(UTC)")
+    current_run().extend(until.timestamp())

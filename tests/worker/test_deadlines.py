@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from faktory_async import Job, Worker
-from faktory_async.model import World, use_world
+from faktory_async import Job, UsageError, Worker
+from faktory_async.model import World, use_world, world
+from faktory_async.worker import extend_deadline
 from tests.worker.peer import Line, peering
 from tests.worker.running import running
 from tests.worker.virtual import VirtualLoop
@@ -223,6 +224,30 @@ async def test_an_exception_in_the_cleanup_is_the_failure() -> None:
             fail = await peer.saw("FAIL")
             await run.stop()
     assert fail.json["errtype"] == "ValueError"
+
+
+@pytest.mark.parametrize("moved", [300, 40])
+async def test_a_handler_can_move_its_deadline_with_its_reservation(moved: float) -> None:
+    async def order(job: Job) -> None:
+        extend_deadline(world().utcnow() + timedelta(seconds=moved))
+        await anyio.sleep_forever()
+
+    with calendar():
+        async with peering() as peer:
+            peer.offer(Job("order", jid=JOB, reserve_for=60))
+            async with running(Worker({"order": order}, dial=peer.dial, concurrency=1)) as run:
+                fetch = await peer.saw("FETCH")
+                fail = await peer.saw("FAIL")
+                await run.stop()
+    assert fail.json["errtype"] == "faktory_async.errors.JobTimeoutError"
+    assert moved - 5 <= fail.at - fetch.at < moved - 4.9
+
+
+def test_a_deadline_is_moved_by_an_aware_time_and_in_a_handler() -> None:
+    with pytest.raises(UsageError, match="is an aware datetime"):
+        extend_deadline(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
+    with pytest.raises(UsageError, match="outside of a handler"):
+        extend_deadline(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 # -- too late -------------------------------------------------------------------------------------
