@@ -4,26 +4,35 @@
 sends is taken as it comes, and `Envelope.job` makes the `Job` of it that a handler gets.
 """
 
+from faktory_async.model._batch import BatchStatus, CallbackState, JobState, Progress
 from faktory_async.model._builder import JobBuilder
 from faktory_async.model._duration import seconds
 from faktory_async.model._envelope import Envelope
 from faktory_async.model._failure import Failure
+from faktory_async.model._filter import filter_of, literally, pattern_of
 from faktory_async.model._info import ServerDetails, ServerInfo, SetSizes, TaskInfo
 from faktory_async.model._job import Job, new_jid
 from faktory_async.model._times import read_time
 from faktory_async.model._world import World, use_world, world
 
 __all__ = [
+    "BatchStatus",
+    "CallbackState",
     "Envelope",
     "Failure",
     "Job",
     "JobBuilder",
+    "JobState",
+    "Progress",
     "ServerDetails",
     "ServerInfo",
     "SetSizes",
     "TaskInfo",
     "World",
+    "filter_of",
+    "literally",
     "new_jid",
+    "pattern_of",
     "read_time",
     "seconds",
     "use_world",

@@ -3,10 +3,24 @@
 Usable alone, by whoever brings the bytes.
 """
 
+from faktory_async.protocol._admin_commands import (
+    EVERY_QUEUE,
+    BatchCommit,
+    BatchNew,
+    BatchOpen,
+    BatchState,
+    Latency,
+    Mutate,
+    Pause,
+    Raw,
+    Remove,
+    Resume,
+    TrackGet,
+    TrackSet,
+)
 from faktory_async.protocol._client_session import ClientSession, Ticket
 from faktory_async.protocol._command import Command
 from faktory_async.protocol._commands import (
-    COMMANDS,
     Ack,
     Beat,
     End,
@@ -43,9 +57,11 @@ from faktory_async.protocol._reply import (
 )
 from faktory_async.protocol._server_session import MAX_COMMAND, ServerSession
 from faktory_async.protocol._state import TRANSITIONS, Event, State, advance
+from faktory_async.protocol._table import COMMANDS
 
 __all__ = [
     "COMMANDS",
+    "EVERY_QUEUE",
     "MAX_BULK",
     "MAX_COMMAND",
     "MAX_ITERATIONS",
@@ -56,6 +72,10 @@ __all__ = [
     "TRANSITIONS",
     "VERSION",
     "Ack",
+    "BatchCommit",
+    "BatchNew",
+    "BatchOpen",
+    "BatchState",
     "Beat",
     "BulkReply",
     "ClientSession",
@@ -70,15 +90,23 @@ __all__ = [
     "Hello",
     "Identity",
     "Info",
+    "Latency",
+    "Mutate",
     "NullReply",
+    "Pause",
     "Push",
     "PushBulk",
+    "Raw",
+    "Remove",
     "Reply",
     "ReplyReader",
+    "Resume",
     "ServerSession",
     "SimpleReply",
     "State",
     "Ticket",
+    "TrackGet",
+    "TrackSet",
     "advance",
     "encode_reply",
     "parse_greeting",

@@ -19,6 +19,19 @@ from faktory_async.protocol._reply import OK, BulkReply, NullReply, Reply
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]+")
 
 
+def check_queues(what: str, queues: Sequence[str]) -> None:
+    """Refuse names that no queue can have.
+
+    Raises:
+        UsageError: there is none, or one of them is not made of `A-Z a-z 0-9 . _ -`.
+    """
+    if isinstance(queues, str) or not queues:
+        raise UsageError(f"{what} needs a list of at least one queue")
+    for queue in queues:
+        if not _QUEUE.fullmatch(queue):
+            raise UsageError(f"{queue!r} is no name of a queue: use A-Z a-z 0-9 . _ -")
+
+
 _rejections: Final = Decoder(dict[str, str])
 
 
@@ -95,11 +108,7 @@ class Fetch(Command[bytes | None], frozen=True):
     queues: Sequence[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.queues, str) or not self.queues:
-            raise UsageError("FETCH needs a list of at least one queue")
-        for queue in self.queues:
-            if not _QUEUE.fullmatch(queue):
-                raise UsageError(f"{queue!r} is no name of a queue: use A-Z a-z 0-9 . _ -")
+        check_queues("FETCH", self.queues)
 
     def payload(self) -> bytes:
         return " ".join(self.queues).encode()
@@ -203,17 +212,3 @@ class End(Command[None], frozen=True):
 
     def understand(self, reply: Reply) -> None:
         raise unexpected(self.verb, reply)
-
-
-COMMANDS: Final[tuple[type[Command[object]], ...]] = (
-    Hello,
-    Push,
-    PushBulk,
-    Fetch,
-    Ack,
-    Fail,
-    Beat,
-    Info,
-    Flush,
-    End,
-)

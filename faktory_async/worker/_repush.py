@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from faktory_async.model import new_jid, world
+from faktory_async.model import literally, new_jid, world
 from faktory_async.worker._outcome import Dead, Fail, Retry
 
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -146,16 +146,7 @@ class Original:
             self._fields["queue"],
             self._fields["jobtype"],
         )
-        return f"*{_literally(text.decode())}*"
-
-
-def _literally(text: str) -> str:
-    r"""Return the glob pattern that matches this text.
-
-    >>> _literally('"a*\\u003c"')
-    '"a\\*\\\\u003c"'
-    """
-    return "".join(f"\\{character}" if character in "*?[\\" else character for character in text)
+        return f"*{literally(text.decode())}*"
 
 
 def _backoff(failures: int) -> float:

@@ -21,8 +21,7 @@ from faktory_async.errors import (
     UnavailableError,
 )
 from faktory_async.model import Envelope
-from faktory_async.protocol import Ack, Command, Fail, PushBulk
-from faktory_async.worker._kill import Kill
+from faktory_async.protocol import Ack, Command, Fail, Mutate, PushBulk
 from faktory_async.worker._outcome import Fail as Failed
 from faktory_async.worker._repush import Original, Plan
 from faktory_async.worker._reservation import Moment, Reservation
@@ -303,7 +302,7 @@ class KillStep(Step):
     def __init__(
         self, pattern: str, target: str, since: Moment | None, then: Callable[[str], Next]
     ) -> None:
-        self._command = Kill(target, pattern)
+        self._command = Mutate("kill", target, {"regexp": pattern})
         self._target = target
         self._seconds = _REPEAT_KILL if since is None else _REPEAT_FAIL
         self._since = since

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
 
 from faktory_async.errors import (
+    EnterpriseRequiredError,
     FaktoryError,
     JobNotFoundError,
     JobRejectedError,
@@ -16,8 +17,13 @@ from faktory_async.errors import (
 )
 from faktory_async.model import ServerDetails, ServerInfo, SetSizes, TaskInfo
 from faktory_async.protocol import (
+    EVERY_QUEUE,
     PRODUCER,
     Ack,
+    BatchCommit,
+    BatchNew,
+    BatchOpen,
+    BatchState,
     Beat,
     Command,
     End,
@@ -28,8 +34,16 @@ from faktory_async.protocol import (
     Hello,
     Identity,
     Info,
+    Latency,
+    Mutate,
+    Pause,
     Push,
     PushBulk,
+    Raw,
+    Remove,
+    Resume,
+    TrackGet,
+    TrackSet,
 )
 
 __all__ = ["GOLDEN", "NOTHING", "WID", "Golden", "Refused", "masked", "meaning"]
@@ -130,6 +144,25 @@ _INFO_MEANS: Final = ServerInfo(
         connections=1,
         command_count=9,
         used_memory_mb=12,
+    ),
+)
+
+_ENTERPRISE: Final[tuple[tuple[str, Command[Any], bytes, str], ...]] = (
+    (
+        "new batches",
+        BatchNew(description="a b", success=b'{"jobtype":"done"}'),
+        b'BATCH NEW {"description":"a b","success":{"jobtype":"done"}}\r\n',
+        "batch",
+    ),
+    ("batches to open", BatchOpen("b-1"), b"BATCH OPEN b-1\r\n", "batch"),
+    ("batches to commit", BatchCommit("b-1"), b"BATCH COMMIT b-1\r\n", "batch"),
+    ("batches to look at", BatchState("b-1"), b"BATCH STATUS b-1\r\n", "batch"),
+    ("tracked jobs", TrackGet("golden-01"), b"TRACK GET golden-01\r\n", "tracking"),
+    (
+        "jobs to track",
+        TrackSet("golden-01", percent=50, desc="half"),
+        b'TRACK SET {"jid":"golden-01","percent":50,"desc":"half"}\r\n',
+        "tracking",
     ),
 )
 
@@ -280,6 +313,60 @@ GOLDEN: Final = (
     ),
     Golden("the server is asked", Info(), b"INFO\r\n", _bulk(_INFO), _INFO_MEANS),
     Golden("everything is erased", Flush(), b"FLUSH\r\n", b"+OK\r\n", None),
+    Golden("a queue is paused", Pause(["golden"]), b"QUEUE PAUSE golden\r\n", b"+OK\r\n", None),
+    Golden(
+        "every queue is resumed", Resume([EVERY_QUEUE]), b"QUEUE RESUME *\r\n", b"+OK\r\n", None
+    ),
+    Golden(
+        "the latency of two queues",
+        Latency(["golden", "nope"]),
+        b"QUEUE LATENCY golden nope\r\n",
+        b'$21\r\n{"golden":0,"nope":0}\r\n',
+        {"golden": 0.0, "nope": 0.0},
+    ),
+    Golden(
+        "queues are removed",
+        Remove(["golden", "nope"]),
+        b"QUEUE REMOVE golden nope\r\n",
+        b"+OK\r\n",
+        None,
+    ),
+    Golden(
+        "a set is cleared",
+        Mutate("clear", "dead"),
+        b'MUTATE {"cmd":"clear","target":"dead"}\r\n',
+        b"+OK\r\n",
+        None,
+    ),
+    Golden(
+        "jobs of a set are meant by a pattern with a space",
+        Mutate("kill", "retries", {"regexp": '*"args":["a b"]*', "jobtype": "order"}),
+        b'MUTATE {"cmd":"kill","target":"retries",'
+        b'"filter":{"regexp":"*\\"args\\":[\\"a\\u0020b\\"]*","jobtype":"order"}}\r\n',
+        b"+OK\r\n",
+        None,
+    ),
+    *(
+        Golden(
+            f"the free edition has no {name}",
+            command,
+            sent,
+            f"-ERR {subsystem} subsystem is only available in Faktory Enterprise\r\n".encode(),
+            Refused(
+                EnterpriseRequiredError,
+                f"{subsystem} subsystem is only available in Faktory Enterprise",
+                maybe_executed=False,
+            ),
+        )
+        for name, command, sent, subsystem in _ENTERPRISE
+    ),
+    Golden(
+        "a line of the caller's own",
+        Raw("QUEUE LATENCY"),
+        b"QUEUE LATENCY\r\n",
+        b"$2\r\n{}\r\n",
+        b"{}",
+    ),
     Golden("there is no job", Fetch(["golden"]), b"FETCH golden\r\n", b"$-1\r\n", None),
     Golden("a goodbye", End(), b"END\r\n", b"", NOTHING),
 )

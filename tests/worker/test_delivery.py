@@ -17,11 +17,10 @@ from faktory_async.errors import (
 )
 from faktory_async.model import Envelope
 from faktory_async.protocol import Ack as AckCommand
-from faktory_async.protocol import Command, PushBulk
+from faktory_async.protocol import Command, Mutate, PushBulk
 from faktory_async.protocol import Fail as FailCommand
 from faktory_async.worker import Ack, Dead, Discard, Fail, Outcome, Retry
 from faktory_async.worker._delivery import Interrupted, Report
-from faktory_async.worker._kill import Kill
 from faktory_async.worker._outcome import INTERRUPTED
 from faktory_async.worker._reservation import Moment, Reservation
 from faktory_async.worker._server_clock import ServerClock
@@ -268,8 +267,8 @@ def test_a_rescue_without_a_retry_left_goes_to_the_dead_set(retry: int, history:
     assert ahead > 99 * 365 * 86_400
     assert job["custom"] == {"retry_of": "12345678"}
     assert bench.takes({}) is False
-    kill: Kill = bench.sends(Kill)
-    assert (kill.target, kill.pattern.count(job["jid"])) == ("scheduled", 1)
+    kill: Mutate = bench.sends(Mutate)
+    assert (kill.target, kill.filter["regexp"].count(job["jid"])) == ("scheduled", 1)
     assert verdict(bench.takes(None)) is Verdict.RESCUED
 
 
@@ -472,8 +471,10 @@ def test_dead_is_a_fail_and_then_a_kill_in_retries() -> None:
     bench = Bench(BURY)
     assert bench.sends(FailCommand).message == "gone"
     assert bench.takes(None) is False
-    kill: Kill = bench.sends(Kill)
-    assert kill == Kill("retries", '*"jid":"12345678","queue":"default","jobtype":"order",*')
+    kill: Mutate = bench.sends(Mutate)
+    assert kill == Mutate(
+        "kill", "retries", {"regexp": '*"jid":"12345678","queue":"default","jobtype":"order",*'}
+    )
     assert bench.takes(None) == End(Verdict.FAILED, "")
 
 
@@ -490,9 +491,9 @@ def test_a_kill_in_retries_is_repeated_within_10_s_and_then_the_job_stays_there(
     bench = Bench(BURY)
     bench.sends(FailCommand)
     bench.takes(None)
-    bench.sends(Kill)
+    bench.sends(Mutate)
     assert bench.takes(BUSY) is True
-    bench.after(9.9).sends(Kill)
+    bench.after(9.9).sends(Mutate)
     bench.silence()
     assert "stays in retries" in bench.after(0.2).ends(Verdict.FAILED)
 
@@ -501,7 +502,7 @@ def test_a_kill_that_is_refused_leaves_the_job_in_retries() -> None:
     bench = Bench(BURY)
     bench.sends(FailCommand)
     bench.takes(None)
-    bench.sends(Kill)
+    bench.sends(Mutate)
     assert "stays in retries" in str(bench.takes(ServerError("unknown command MUTATE")))
 
 
@@ -510,7 +511,7 @@ def test_dead_whose_fail_was_answered_by_an_error_is_rescued_into_the_dead_set()
     _, job, ahead = bench.pushes()
     assert ahead > 99 * 365 * 86_400
     bench.takes({})
-    assert bench.sends(Kill).target == "scheduled"
+    assert bench.sends(Mutate).target == "scheduled"
     assert job["failure"]["message"] == "gone"
 
 
@@ -521,7 +522,7 @@ def test_dead_without_retries_is_pushed_killed_and_acked() -> None:
     assert job["jid"] == "12345678"
     assert (job["failure"]["message"], job["failure"]["remaining"]) == ("gone", 0)
     bench.takes({})
-    assert bench.sends(Kill).target == "scheduled"
+    assert bench.sends(Mutate).target == "scheduled"
     bench.takes(None)
     bench.sends(AckCommand)
     assert bench.takes(None) == End(Verdict.FAILED, "")
@@ -531,7 +532,7 @@ def test_dead_without_retries_that_cannot_be_killed_stays_scheduled_and_is_acked
     bench = Bench(BURY, retry=0)
     bench.pushes()
     bench.takes({})
-    bench.sends(Kill)
+    bench.sends(Mutate)
     bench.silence()
     bench.after(30).sends(AckCommand)
     assert "stays in scheduled" in str(bench.takes(None))

@@ -1,0 +1,105 @@
+"""Which jobs of a set are meant, in the words that the server's MUTATE honours. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from faktory_async.errors import UsageError
+from faktory_async.model._check import check_jid
+from faktory_async.model._job import Job
+
+_MAGIC: Final = "*?[\\"
+# What the server writes in another way than other encoders do.
+_ESCAPES: Final = str.maketrans(
+    {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+)
+
+
+def literally(text: str) -> str:
+    r"""Return the glob pattern that matches this text.
+
+    >>> literally('"a*\\u003c"')
+    '"a\\*\\\\u003c"'
+    """
+    return "".join(f"\\{character}" if character in _MAGIC else character for character in text)
+
+
+def pattern_of(jid: str, queue: str, jobtype: str) -> str:
+    r"""Return the glob that matches the stored JSON of one job, and of no other.
+
+    `jid`, `queue` and `jobtype` stand side by side only at the top level: nested objects come back
+    with sorted keys, so neither arguments nor a failure's message can mimic that.
+    """
+    return f'*"jid":{_glob(jid)},"queue":{_glob(queue)},"jobtype":{_glob(jobtype)},*'
+
+
+def _glob(text: str) -> str:
+    return literally(msgspec.json.encode(text).decode().translate(_ESCAPES))
+
+
+def filter_of(
+    job: Job | None = None,
+    *,
+    jids: Sequence[str] | None = None,
+    jobtype: str | None = None,
+    pattern: str | None = None,
+    everything: bool = False,
+) -> dict[str, Any]:
+    """Return the filter of a MUTATE; an empty one means every job of the set.
+
+    Args:
+        job: This one, known by jid, queue and jobtype.
+        jids: Those with these ids. The server looks for `"jid":"…"` anywhere in the stored JSON, so
+            a job whose arguments hold that is meant too.
+        jobtype: Those of this type.
+        pattern: Those whose stored JSON matches this glob: `*`, `?`, `[…]`. With a jobtype, both
+            must hold.
+        everything: All of them. Only this word says so.
+
+    Raises:
+        UsageError: for a combination that the server does not honour, nothing at all, and a pattern
+            that means everything without saying so.
+    """
+    chosen_by = (job is not None, jids is not None, bool(jobtype or pattern), everything)
+    if sum(chosen_by) != 1:
+        raise UsageError(
+            "say which jobs: one job, jids, a jobtype and/or a pattern, or everything=True"
+        )
+    if job is not None:
+        return {"regexp": pattern_of(job.jid, job.queue, job.jobtype)}
+    if jids is not None:
+        return {"jids": _checked_jids(jids)}
+    chosen: dict[str, Any] = {}
+    if pattern is not None:
+        chosen["regexp"] = _checked_pattern(pattern)
+    if jobtype is not None:
+        chosen["jobtype"] = _checked_jobtype(jobtype)
+    return chosen
+
+
+def _checked_jids(jids: Sequence[str]) -> list[str]:
+    if isinstance(jids, str) or not jids:
+        raise UsageError("jids is a list of at least one jid")
+    for jid in jids:
+        check_jid(jid)
+    return list(jids)
+
+
+def _checked_pattern(pattern: str) -> str:
+    if not pattern.strip("*"):
+        raise UsageError("this pattern means every job of the set: say everything=True")
+    if not (pattern.startswith(("*", "{")) and pattern.endswith(("*", "}"))):
+        raise UsageError(
+            "a pattern is for the whole JSON of a job: begin and end it with *, "
+            'such as *"args":[42]*'
+        )
+    return pattern
+
+
+def _checked_jobtype(jobtype: str) -> str:
+    if _glob(jobtype) != f'"{jobtype}"':
+        raise UsageError(
+            f"the server would take {jobtype!r} for a pattern, or not find it: write a pattern"
+        )
+    return jobtype
