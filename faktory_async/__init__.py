@@ -13,11 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faktory_async.client import Batch as Batch
     from faktory_async.client import CallNext as CallNext
     from faktory_async.client import Client as Client
     from faktory_async.client import ClientStats as ClientStats
+    from faktory_async.client import Consumer as Consumer
+    from faktory_async.client import JobSet as JobSet
     from faktory_async.client import PushMiddleware as PushMiddleware
     from faktory_async.client import PushReport as PushReport
+    from faktory_async.client import Queues as Queues
     from faktory_async.errors import AddressError as AddressError
     from faktory_async.errors import ArgumentsError as ArgumentsError
     from faktory_async.errors import AuthenticationError as AuthenticationError
@@ -42,9 +46,13 @@ if TYPE_CHECKING:
     from faktory_async.errors import UnavailableError as UnavailableError
     from faktory_async.errors import UnknownWorkerError as UnknownWorkerError
     from faktory_async.errors import UsageError as UsageError
+    from faktory_async.model import BatchStatus as BatchStatus
+    from faktory_async.model import CallbackState as CallbackState
     from faktory_async.model import Failure as Failure
     from faktory_async.model import Job as Job
     from faktory_async.model import JobBuilder as JobBuilder
+    from faktory_async.model import JobState as JobState
+    from faktory_async.model import Progress as Progress
     from faktory_async.model import ServerInfo as ServerInfo
     from faktory_async.model import new_jid as new_jid
     from faktory_async.net import TLS as TLS
@@ -62,7 +70,17 @@ if TYPE_CHECKING:
     from faktory_async.worker import job_client as job_client
 
 _HOMES = {
-    "client": ("CallNext", "Client", "ClientStats", "PushMiddleware", "PushReport"),
+    "client": (
+        "Batch",
+        "CallNext",
+        "Client",
+        "ClientStats",
+        "Consumer",
+        "JobSet",
+        "PushMiddleware",
+        "PushReport",
+        "Queues",
+    ),
     "errors": (
         "AddressError",
         "ArgumentsError",
@@ -89,7 +107,17 @@ _HOMES = {
         "UnknownWorkerError",
         "UsageError",
     ),
-    "model": ("Failure", "Job", "JobBuilder", "ServerInfo", "new_jid"),
+    "model": (
+        "BatchStatus",
+        "CallbackState",
+        "Failure",
+        "Job",
+        "JobBuilder",
+        "JobState",
+        "Progress",
+        "ServerInfo",
+        "new_jid",
+    ),
     "net": ("TLS", "Address", "Limits", "Link", "Timeouts"),
     "server": ("EmbeddedServer",),
     "worker": (
@@ -110,13 +138,17 @@ __all__ = [
     "AddressError",
     "ArgumentsError",
     "AuthenticationError",
+    "Batch",
+    "BatchStatus",
     "CallNext",
+    "CallbackState",
     "Client",
     "ClientStateError",
     "ClientStats",
     "CommandTimeoutError",
     "ConnectError",
     "ConnectionLostError",
+    "Consumer",
     "DuplicateJobTypeError",
     "EmbeddedServer",
     "EnterpriseRequiredError",
@@ -129,14 +161,18 @@ __all__ = [
     "JobInFlight",
     "JobNotFoundError",
     "JobRejectedError",
+    "JobSet",
+    "JobState",
     "JobTimeoutError",
     "Limits",
     "Link",
     "NotUniqueError",
     "PoolTimeoutError",
+    "Progress",
     "ProtocolError",
     "PushMiddleware",
     "PushReport",
+    "Queues",
     "ServerBusyError",
     "ServerError",
     "ServerInfo",

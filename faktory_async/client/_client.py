@@ -1,19 +1,27 @@
 """The producer's side: what a web handler holds in its hands."""
 
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+from faktory_async.client._batch import Batch, new_batch
 from faktory_async.client._bulk import Bulk
+from faktory_async.client._consumer import Consumer, consuming
+from faktory_async.client._edition import Edition
 from faktory_async.client._frames import MAX_JOBS, encoded
 from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._middleware import PushMiddleware, chain
+from faktory_async.client._queues import Queues
 from faktory_async.client._report import PushReport
+from faktory_async.client._sets import JobSet
 from faktory_async.client._stats import ClientStats
 from faktory_async.errors import ClientStateError, UsageError
-from faktory_async.model import Job, ServerInfo
+from faktory_async.model import BatchStatus, Job, Progress, ServerInfo, check_progress
 from faktory_async.net import (
     TLS,
     Address,
@@ -27,10 +35,24 @@ from faktory_async.net import (
     Timeouts,
     here,
 )
-from faktory_async.protocol import Command, Flush, Info
+from faktory_async.protocol import (
+    PRODUCER,
+    BatchOpen,
+    BatchState,
+    Command,
+    Flush,
+    Identity,
+    Info,
+    Push,
+    Raw,
+    TrackGet,
+    TrackSet,
+)
 
 R = TypeVar("R")
 
+# They change what a connection is, or lose jobs when they are given up.
+_NOT_SHARED: Final = (b"FETCH", b"HELLO", b"END")
 _HOW_TO_OPEN: Final = "write `async with Client() as client:` around its use"
 
 
@@ -61,6 +83,12 @@ class Client:
         middleware: `async (job, call_next) -> Job`, around every job of `push` and `push_bulk`
             before it is encoded, the first one outermost. What it returns is pushed; what it raises
             touches that job alone.
+
+    Attributes:
+        queues: Pauses, resumes and removes queues, and tells their latency.
+        scheduled: The jobs whose time has not come: requeues, kills and discards them.
+        retries: The failed jobs that will be tried again, likewise.
+        dead: The jobs that are not tried again, likewise.
 
     Raises:
         AddressError: the URL, the environment or the TLS options make no address.
@@ -96,6 +124,12 @@ class Client:
         self._through = chain(middleware)
         self._home: tuple[object, int] | None = None
         self._closed = False
+        self._connector = connector
+        self._edition = Edition(self._ask)
+        self.queues: Final = Queues(self._ask)
+        self.scheduled: Final = JobSet(self._ask, "scheduled")
+        self.retries: Final = JobSet(self._ask, "retries")
+        self.dead: Final = JobSet(self._ask, "dead")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._home else "not open"
@@ -212,6 +246,37 @@ class Client:
             await self._pushes.push(job.jid, data, timeout, strictly=True)
         else:
             raise UsageError("a timeout is more than 0 seconds")
+        if job.custom and self._edition.matters_to(job):
+            await self._edition.check()
+        return job
+
+    async def push_alone(self, job: Job) -> Job:
+        """Store one job by a PUSH of its own instead of in a PUSHB, for unique jobs (Enterprise).
+
+        The documented refusal of a job that is not unique is an answer to PUSH. Beside other PUSHes
+        at the same time the real server may store this job with the `retry` of another one, and the
+        `retry` of this one becomes the default of jobs that name none (Faktory 1.10): use it only
+        where that does no harm.
+
+        Args:
+            job: What to push.
+
+        Returns:
+            The job, as the middleware made it, once the server has it.
+
+        Raises:
+            NotUniqueError: an equal job is there already; nothing was stored.
+            FaktoryError: as `push`.
+
+        Cancelled, nobody knows whether it is stored.
+        """
+        if self._through is not None:
+            self._check_home()
+            job = await self._through(job)
+        data = encoded(job, self._max_job)
+        await self._ask(Push(data))
+        if job.custom and self._edition.matters_to(job):
+            await self._edition.check()
         return job
 
     async def push_bulk(
@@ -291,7 +356,7 @@ class Client:
             UnavailableError: no answer.
             ServerError: the server refused.
         """
-        return await self._execute(Info())
+        return await self._ask(Info())
 
     async def flush(self) -> None:
         """Erase every queue, set and counter of the server.
@@ -300,11 +365,149 @@ class Client:
             UnavailableError: no answer; perhaps it was done.
             ServerError: the server refused.
         """
-        await self._execute(Flush())
+        await self._ask(Flush())
+
+    async def execute(self, command: str | Command[R]) -> R | bytes | str | None:
+        """Send any command, for what this client has no method for.
+
+        Args:
+            command: A line, such as `"QUEUE LATENCY bulk"`, or a command of the protocol package.
+
+        Returns:
+            What the command's reply means. Of a line: a text, such as `"OK"`, bytes, or None for
+            nil.
+
+        Raises:
+            UsageError: more than one line; or FETCH, HELLO and END, which a shared connection
+                cannot have: a FETCH that is given up loses jobs, see `consumer`.
+            UnavailableError: no answer; perhaps it was done.
+            ServerError: the server refused.
+        """
+        sent: Command[Any] = Raw(command) if isinstance(command, str) else command
+        if sent.verb in _NOT_SHARED:
+            raise UsageError(
+                f"{sent.verb.decode()} cannot be sent over a shared connection: "
+                "client.consumer() fetches"
+            )
+        result: R | bytes | str | None = await self._ask(sent)
+        return result
+
+    # -- by hand ------------------------------------------------------------------------------
+
+    def consumer(
+        self, *, wid: str | None = None, labels: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Consumer]:
+        """Lend a connection of its own that fetches and reports jobs, for a worker of your own.
+
+            async with client.consumer() as consumer:
+                if (job := await consumer.fetch("default")) is not None:
+                    await consumer.ack(job)
+
+        The end of the block awaits a FETCH that is out, for up to 15 s, and FAILs the job that
+        nobody took.
+
+        Args:
+            wid: Makes it known to the server as a worker, which must then BEAT.
+            labels: Words that the server's page shows beside it.
+
+        Raises:
+            ClientStateError: the client is not open, or is used in another event loop or process.
+            FaktoryError: when the block begins, whatever dialling raises.
+        """
+        self._check_home()
+        identity = PRODUCER
+        if wid is not None:
+            identity = Identity(
+                wid=wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
+            )
+        return consuming(self._connector.speaking_as(identity), wid)
+
+    # -- Enterprise ---------------------------------------------------------------------------
+
+    def batch(
+        self,
+        description: str | None = None,
+        *,
+        success: Job | None = None,
+        complete: Job | None = None,
+    ) -> Batch:
+        """Return a new batch (Enterprise): begun and committed by `async with`.
+
+            async with client.batch("import", success=Job("imported")) as batch:
+                await batch.push(Job("import_row", [1]))
+
+        Args:
+            description: What people call it, on the server's page.
+            success: The job that follows when every job of the batch has succeeded.
+            complete: The job that follows when every job has run, whatever came of it.
+
+        Raises:
+            UsageError: there is no callback.
+            EnterpriseRequiredError: when the block begins, on a server of the free edition.
+        """
+        return Batch(self._ask, self, new_batch(description, success=success, complete=complete))
+
+    def reopen_batch(self, bid: str) -> Batch:
+        """Return a batch that is there already, to add jobs to it by `async with` (Enterprise).
+
+        Args:
+            bid: Its id; a job of the batch has it in `custom["bid"]`.
+
+        Raises:
+            UsageError: that can be no id.
+            ServerError: when the block begins: the server does not know it.
+            EnterpriseRequiredError: likewise, on a server of the free edition.
+        """
+        return Batch(self._ask, self, BatchOpen(bid))
+
+    async def batch_status(self, bid: str) -> BatchStatus:
+        """Return how far a batch is (Enterprise).
+
+        Raises:
+            ServerError: the server does not know it, or not any more.
+            EnterpriseRequiredError: the server is of the free edition.
+            UnavailableError: no answer.
+        """
+        return await self._ask(BatchState(bid))
+
+    async def track_get(self, jid: str) -> Progress:
+        """Return what became of a job that was pushed with `track` (Enterprise).
+
+        Raises:
+            UsageError: that can be no jid.
+            EnterpriseRequiredError: the server is of the free edition.
+            UnavailableError: no answer.
+        """
+        return await self._ask(TrackGet(jid))
+
+    async def track_set(
+        self,
+        jid: str,
+        *,
+        percent: int | None = None,
+        desc: str | None = None,
+        reserve_until: datetime | None = None,
+    ) -> None:
+        """Say how far a job is, and prolong its reservation (Enterprise).
+
+        Args:
+            jid: The job, pushed with `track`.
+            percent: How far it is, 0 to 100.
+            desc: What to say of it.
+            reserve_until: Until when its worker may take: an aware datetime in the next 24 hours.
+                The server never shortens a reservation.
+
+        Raises:
+            UsageError: a percent or time out of range.
+            EnterpriseRequiredError: the server is of the free edition.
+            UnavailableError: no answer.
+        """
+        check_progress(percent, reserve_until)
+        await self._ask(TrackSet(jid, percent, desc, reserve_until))
 
     # -- inside -------------------------------------------------------------------------------
 
-    async def _execute(self, command: Command[R]) -> R:
+    async def _ask(self, command: Command[R]) -> R:
         self._check_home()
         async with self._pool.lease() as connection:
             return await connection.execute(command)

@@ -4,7 +4,13 @@
 sends is taken as it comes, and `Envelope.job` makes the `Job` of it that a handler gets.
 """
 
-from faktory_async.model._batch import BatchStatus, CallbackState, JobState, Progress
+from faktory_async.model._batch import (
+    BatchStatus,
+    CallbackState,
+    JobState,
+    Progress,
+    check_progress,
+)
 from faktory_async.model._builder import JobBuilder
 from faktory_async.model._duration import seconds
 from faktory_async.model._envelope import Envelope
@@ -29,6 +35,7 @@ __all__ = [
     "SetSizes",
     "TaskInfo",
     "World",
+    "check_progress",
     "filter_of",
     "literally",
     "new_jid",

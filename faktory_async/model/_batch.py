@@ -1,15 +1,18 @@
 """What Enterprise says of a batch and of a job's progress."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from faktory_async.errors import ProtocolError
+from faktory_async.errors import ProtocolError, UsageError
 from faktory_async.model._document import UNREADABLE
 from faktory_async.model._times import read_time
+from faktory_async.model._world import world
+
+_ALL: Final = 100
 
 
 class CallbackState(Enum):
@@ -116,6 +119,22 @@ class Progress(Struct, frozen=True, kw_only=True):
             percent=reply.percent,
             desc=reply.desc,
         )
+
+
+def check_progress(percent: int | None, reserve_until: datetime | None) -> None:
+    """Refuse what no server should be told.
+
+    Raises:
+        UsageError: a percent outside of 0 to 100; a time that is naive, over, or more than 24 hours
+            away.
+    """
+    if percent is not None and not 0 <= percent <= _ALL:
+        raise UsageError("a percent is 0 to 100")
+    if reserve_until is not None:
+        if reserve_until.utcoffset() is None:
+            raise UsageError("reserve_until is an aware datetime")
+        if not timedelta(0) < reserve_until - world().utcnow() <= timedelta(days=1):
+            raise UsageError("reserve_until is a time within the next 24 hours")
 
 
 class _BatchReply(Struct):

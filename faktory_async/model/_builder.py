@@ -1,8 +1,8 @@
 """Jobs built step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from faktory_async.model._job import Job, detached_job
 
@@ -20,12 +20,13 @@ class JobBuilder:
         jobtype: The name by which a worker finds its handler.
     """
 
-    __slots__ = ("_custom", "_jobtype", "_values")
+    __slots__ = ("_custom", "_jobtype", "_steps", "_values")
 
     def __init__(self, jobtype: str) -> None:
         self._jobtype = jobtype
         self._values: dict[str, Any] = {}
         self._custom: Mapping[str, Any] = {}
+        self._steps: list[Callable[[Job], Job]] = []
 
     def args(self, args: Sequence[Any]) -> Self:
         """Set the handler's arguments."""
@@ -73,13 +74,41 @@ class JobBuilder:
         self._custom = {**self._custom, key: value}
         return self
 
+    # -- Enterprise ---------------------------------------------------------------------------
+
+    def unique_for(
+        self, duration: float | str | timedelta, *, until: Literal["success", "start"] = "success"
+    ) -> Self:
+        """Let a job be refused while an equal one is there; see `Job.unique_for`."""
+        return self._then(lambda job: job.unique_for(duration, until=until))
+
+    def expires_at(self, when: datetime) -> Self:
+        """Let a job be dropped where it was not fetched by then; see `Job.expires_at`."""
+        return self._then(lambda job: job.expires_at(when))
+
+    def expires_in(self, duration: float | str | timedelta) -> Self:
+        """Let a job be dropped where it was not fetched in time after it was built."""
+        return self._then(lambda job: job.expires_in(duration))
+
+    def tracked(self) -> Self:
+        """Let a job's state and progress be asked for; see `Job.tracked`."""
+        return self._then(Job.tracked)
+
     def build(self) -> Job:
         """Return a new job.
 
         Raises:
             InvalidJobError: for what `Job(...)` refuses.
+            UsageError: for an option of Enterprise that makes no sense.
         """
-        return detached_job(Job(self._jobtype, custom=self._custom, **self._values))
+        job = Job(self._jobtype, custom=self._custom, **self._values)
+        for step in self._steps:
+            job = step(job)
+        return detached_job(job)
+
+    def _then(self, step: Callable[[Job], Job]) -> Self:
+        self._steps.append(step)
+        return self
 
     def _set(self, field: str, value: Any) -> Self:
         self._values[field] = value

@@ -53,8 +53,8 @@ def filter_of(
         jids: Those with these ids. The server looks for `"jid":"…"` anywhere in the stored JSON, so
             a job whose arguments hold that is meant too.
         jobtype: Those of this type.
-        pattern: Those whose stored JSON matches this glob: `*`, `?`, `[…]`. With a jobtype, both
-            must hold.
+        pattern: Those whose stored JSON matches this glob: `*`, `?`, `[…]`, a backslash in front of
+            what is to be taken as it is. With a jobtype, both must hold.
         everything: All of them. Only this word says so.
 
     Raises:
@@ -92,7 +92,7 @@ def _checked_pattern(pattern: str) -> str:
     if not (pattern.startswith(("*", "{")) and pattern.endswith(("*", "}"))):
         raise UsageError(
             "a pattern is for the whole JSON of a job: begin and end it with *, "
-            'such as *"args":[42]*'
+            'such as *"queue":"bulk"*'
         )
     return pattern
 

@@ -66,7 +66,7 @@ class ServerDetails(Struct, frozen=True, kw_only=True):
 
 
 class ServerInfo(Struct, frozen=True, kw_only=True):
-    """The reply to INFO. What a newer server adds is ignored, what an older one lacks is 0.
+    """The reply to INFO. What a newer server adds stands in `raw`, what an older one lacks is 0.
 
     Attributes:
         now: The server's clock, in UTC and cut to microseconds; None where it does not tell it.
@@ -79,6 +79,7 @@ class ServerInfo(Struct, frozen=True, kw_only=True):
         total_enqueued: Jobs that are in queues now.
         total_queues: The number of queues.
         server: The server process.
+        raw: The whole reply as it came.
     """
 
     now: datetime | None = None
@@ -90,6 +91,7 @@ class ServerInfo(Struct, frozen=True, kw_only=True):
     total_enqueued: int = 0
     total_queues: int = 0
     server: ServerDetails = ServerDetails()
+    raw: dict[str, Any] = {}
 
     @staticmethod
     def decode(data: bytes) -> "ServerInfo":
@@ -113,6 +115,7 @@ class ServerInfo(Struct, frozen=True, kw_only=True):
             total_enqueued=faktory.total_enqueued,
             total_queues=faktory.total_queues,
             server=reply.server,
+            raw=msgspec.json.decode(data),
         )
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-from faktory_async.errors import InvalidJobError
+from faktory_async.errors import InvalidJobError, UsageError
 from faktory_async.model._check import (
     as_args,
     as_custom,
@@ -22,6 +22,7 @@ from faktory_async.model._check import (
     check_queue,
 )
 from faktory_async.model._document import read_document
+from faktory_async.model._duration import seconds
 from faktory_async.model._failure import Failure
 from faktory_async.model._world import world
 
@@ -217,6 +218,65 @@ class Job(_Positional, frozen=True, kw_only=True):
         return unchecked_job(
             _values(self) | {"queue": queue, "args": self.args.copy(), "custom": self.custom.copy()}
         )
+
+    def with_custom(self, **values: Any) -> "Job":
+        """Return a copy, same jid included, with more or other custom data.
+
+        Raises:
+            InvalidJobError: for a value that does not arrive as it is.
+        """
+        custom = as_custom({**self.custom, **values})
+        return unchecked_job(_values(self) | {"args": self.args.copy(), "custom": custom})
+
+    # -- Enterprise ---------------------------------------------------------------------------
+
+    def unique_for(
+        self, duration: float | str | timedelta, *, until: Literal["success", "start"] = "success"
+    ) -> "Job":
+        """Return a copy that is refused while an equal one is there (Enterprise).
+
+        Equal are jobs of the same type, arguments and queue that ask for it too.
+
+        Args:
+            duration: For how long at most: seconds, `"10m"` or a `timedelta`; at least 1 s.
+            until: Whether the lock ends earlier: when the job has succeeded, or when it is fetched.
+
+        Raises:
+            UsageError: for what is no such duration.
+        """
+        whole = int(seconds(duration))
+        if whole < 1:
+            raise UsageError("a job is unique for at least 1 second")
+        return self.with_custom(unique_for=whole, unique_until=until)
+
+    def expires_at(self, when: datetime) -> "Job":
+        """Return a copy that is dropped in silence where it was not fetched by then (Enterprise).
+
+        Args:
+            when: An aware datetime.
+
+        Raises:
+            InvalidJobError: for a naive one.
+        """
+        moment = as_utc(when, "expires_at")
+        if moment is None:
+            raise InvalidJobError("must be an aware datetime", path="expires_at")
+        return self.with_custom(expires_at=moment.isoformat().replace("+00:00", "Z"))
+
+    def expires_in(self, duration: float | str | timedelta) -> "Job":
+        """Return a copy that is dropped where it was not fetched in time from now on (Enterprise).
+
+        Args:
+            duration: Seconds, `"10m"` or a `timedelta`.
+
+        Raises:
+            UsageError: for what is no such duration.
+        """
+        return self.expires_at(world().utcnow() + timedelta(seconds=seconds(duration)))
+
+    def tracked(self) -> "Job":
+        """Return a copy whose state and progress can be asked for (Enterprise)."""
+        return self.with_custom(track=1)
 
     def __hash__(self) -> int:
         return hash(self.jid)

@@ -1,5 +1,6 @@
 """From an address to a connection that has shaken hands, in bounded time."""
 
+import copy
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
@@ -62,9 +63,7 @@ class Connector:
         self.timeouts = timeouts or _from_url(Timeouts, address, _TIMEOUTS)
         self._tls = _tls(address, tls)
         self._dial = dial
-        if identity.username is None and address.username is not None:
-            identity = msgspec.structs.replace(identity, username=address.username)
-        self._identity = identity
+        self._identity = _named(identity, address)
         self._context: ssl.SSLContext | None = None
 
     async def __call__(self) -> Connection:
@@ -96,6 +95,12 @@ class Connector:
         if link is None:
             raise ConnectError(f"no connection to {self.address} within {patience:g} s")
         raise ConnectError(_why_no_handshake(self.address, patience))
+
+    def speaking_as(self, identity: Identity) -> "Connector":
+        """Return a connector to the same server that says HELLO as somebody else."""
+        other = copy.copy(self)
+        other._identity = _named(identity, self.address)  # noqa: SLF001 - one of its own kind
+        return other
 
     @property
     def dials_by_itself(self) -> bool:
@@ -135,6 +140,12 @@ class Connector:
         if self.address.tls and self._context is None:
             self._context = self._tls.make_context()
         return self._context
+
+
+def _named(identity: Identity, address: Address) -> Identity:
+    if identity.username is None and address.username is not None:
+        return msgspec.structs.replace(identity, username=address.username)
+    return identity
 
 
 def _why_no_handshake(address: Address, patience: float) -> str:

@@ -8,6 +8,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
 
+import msgspec
+
 from faktory_async.errors import (
     EnterpriseRequiredError,
     FaktoryError,
@@ -145,6 +147,7 @@ _INFO_MEANS: Final = ServerInfo(
         command_count=9,
         used_memory_mb=12,
     ),
+    raw=msgspec.json.decode(_INFO),
 )
 
 _ENTERPRISE: Final[tuple[tuple[str, Command[Any], bytes, str], ...]] = (

@@ -1,0 +1,162 @@
+"""Batches: jobs that belong together, and what follows them (Enterprise)."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from faktory_async.client._ask import Ask
+from faktory_async.client._report import PushReport
+from faktory_async.errors import ClientStateError, UsageError
+from faktory_async.model import BatchStatus, Job
+from faktory_async.protocol import BatchCommit, BatchNew, BatchOpen, BatchState
+
+
+class Pusher(Protocol):
+    """What a batch pushes its jobs through: its client."""
+
+    async def push(self, job: Job, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as Client.push
+        """Store one job."""
+        ...
+
+    async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:
+        """Store many jobs."""
+        ...
+
+
+class Batch(AbstractAsyncContextManager["Batch"]):
+    """A batch that is being filled; made by `batch` and `reopen_batch` of a client.
+
+        async with client.batch("import", success=Job("imported")) as batch:
+            for row in rows:
+                await batch.push(Job("import_row", [row]))
+
+    The end of the block commits it, and only then may its callbacks follow. After an exception it
+    is not committed: the server forgets it in half an hour; jobs that were pushed run all the same.
+
+    Attributes:
+        bid: Its id; "" before the block has begun.
+    """
+
+    def __init__(self, ask: Ask, pusher: Pusher, opening: BatchNew | BatchOpen) -> None:
+        self._ask = ask
+        self._pusher = pusher
+        self._opening = opening
+        self._open = False
+        self.bid = opening.bid if isinstance(opening, BatchOpen) else ""
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.bid or 'not begun'}>"
+
+    async def __aenter__(self) -> Self:
+        if isinstance(self._opening, BatchOpen):
+            await self._ask(self._opening)
+        elif self.bid:
+            raise UsageError("a batch is begun once: client.reopen_batch(bid) adds to it")
+        else:
+            self.bid = await self._ask(self._opening)
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self._open:
+            await self.commit()
+        self._open = False
+
+    async def push(self, job: Job, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as Client.push
+        """Store one job that belongs to the batch, as `Client.push` does.
+
+        Returns:
+            The job with the batch's id in its `custom`.
+
+        Raises:
+            ClientStateError: the block has not begun, or is over.
+            FaktoryError: as `Client.push`.
+        """
+        return await self._pusher.push(self._member(job), timeout=timeout)
+
+    async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:
+        """Store many jobs that belong to the batch, as `Client.push_bulk` does.
+
+        Raises:
+            ClientStateError: the block has not begun, or is over.
+        """
+        if isinstance(jobs, AsyncIterable):
+            return await self._pusher.push_bulk(self._members_of(jobs))
+        return await self._pusher.push_bulk(map(self._member, jobs))
+
+    def batch(
+        self,
+        description: str | None = None,
+        *,
+        success: Job | None = None,
+        complete: Job | None = None,
+    ) -> "Batch":
+        """Return a batch within this one: this one's callbacks wait for its callback.
+
+        Args and raises: as `Client.batch`.
+        """
+        self._check_open()
+        opening = new_batch(description, success=success, complete=complete, parent_bid=self.bid)
+        return Batch(self._ask, self._pusher, opening)
+
+    async def commit(self) -> None:
+        """Say that every job is in. The end of the block does it.
+
+        Raises:
+            UnavailableError: no answer; perhaps it was done.
+            ServerError: the server refused.
+        """
+        self._check_open()
+        await self._ask(BatchCommit(self.bid))
+        self._open = False
+
+    async def status(self) -> BatchStatus:
+        """Return how far the batch is.
+
+        Raises:
+            UnavailableError: no answer.
+            ServerError: the server does not know it any more.
+        """
+        return await self._ask(BatchState(self.bid))
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _member(self, job: Job) -> Job:
+        self._check_open()
+        return job.with_custom(bid=self.bid)
+
+    async def _members_of(self, jobs: AsyncIterable[Job]) -> AsyncIterator[Job]:
+        async for job in jobs:
+            yield self._member(job)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ClientStateError("a batch takes jobs within its `async with` block")
+
+
+def new_batch(
+    description: str | None,
+    *,
+    success: Job | None,
+    complete: Job | None,
+    parent_bid: str | None = None,
+) -> BatchNew:
+    """Return what begins a batch.
+
+    Raises:
+        UsageError: there is no callback.
+    """
+    if success is None and complete is None:
+        raise UsageError("a batch needs success= or complete=, or both: the job that follows")
+    return BatchNew(
+        description=description,
+        parent_bid=parent_bid,
+        success=None if success is None else success.to_json(),
+        complete=None if complete is None else complete.to_json(),
+    )

@@ -1,0 +1,186 @@
+"""FETCH, ACK, FAIL and BEAT by hand, for people who build a worker of their own."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import anyio
+
+from faktory_async.errors import FaktoryError, InvalidJobError, UsageError
+from faktory_async.model import Envelope, Job
+from faktory_async.net import Connection, Connector
+from faktory_async.protocol import Ack, Beat, Command, Fail, Fetch, Ticket
+
+_log: Final = logging.getLogger("faktory_async.client")
+
+R = TypeVar("R")
+
+# An empty FETCH answers after 2.1 s, one in a stalled server after up to 12 s.
+_PATIENCE: Final = 15.0
+_NOT_TAKEN: Final = "the consumer was left before the job was taken"
+
+
+class Consumer:
+    """One connection that fetches and reports jobs; made by `Client.consumer`.
+
+    Commands are answered one after the other: a report that is sent while a FETCH is out waits for
+    it, for up to 2 s on empty queues. Nothing reconnects by itself: after an `UnavailableError`
+    make another consumer, whose reports of jobs fetched here are as good.
+
+    Args:
+        connection: The consumer owns it.
+        wid: Its id as a worker; None where it is none.
+    """
+
+    def __init__(self, connection: Connection, wid: str | None) -> None:
+        self._connection = connection
+        self._wid = wid
+        self._ticket: Ticket | None = None
+
+    def __repr__(self) -> str:
+        out = " with a FETCH out" if self._ticket is not None else ""
+        return f"<Consumer {self._wid or 'without a wid'}{out}>"
+
+    async def fetch(self, *queues: str) -> Job | None:
+        """Return the oldest job of the first of these queues that has one; None after about 2 s.
+
+        The job is reserved for its `reserve_for` seconds. It must be ACKed or FAILed within them.
+
+        Args:
+            queues: At least one, in order of priority.
+
+        Raises:
+            UsageError: no queue, or a name that no queue can have.
+            InvalidJobError: the job cannot be read; it was FAILed.
+            UnavailableError: no answer within 15 s. With `maybe_executed` True the server may have
+                reserved a job, which runs again when that reservation ends.
+            ServerBusyError: the server could not answer; in a stall it may have lost a job.
+
+        Cancelled, the FETCH stays out, since it cannot be taken back: the next call, whatever
+        queues it names, takes up its answer.
+        """
+        if self._ticket is None:
+            fetch = Fetch(queues)
+            self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
+        data = await self._fetched(self._ticket)
+        return None if data is None else await self._job(data)
+
+    async def ack(self, job: Job | str) -> None:
+        """Tell that a job is done.
+
+        Args:
+            job: The job, or its jid. The server answers likewise for one that it does not know.
+
+        Raises:
+            UnavailableError: no answer. An ACK may be repeated, on any connection.
+        """
+        await self._execute(Ack(_jid(job)))
+
+    async def fail(
+        self,
+        job: Job | str,
+        error: BaseException | None = None,
+        *,
+        errtype: str = "unknown",
+        message: str = "",
+    ) -> None:
+        """Tell that a job failed; the server retries it as its `retry` says.
+
+        Args:
+            job: The job, or its jid.
+            error: Gives type and message.
+            errtype: The type, where there is no error; the server keeps 100 bytes.
+            message: What happened; the server keeps 1,000 bytes.
+
+        Raises:
+            JobNotFoundError: the reservation is gone. That is never to be repeated.
+            UnavailableError: no answer. A FAIL may be repeated within 10 s of its first sending:
+                after 15 s the job may run elsewhere.
+        """
+        if error is not None:
+            errtype, message = type(error).__name__, str(error)
+        await self._execute(Fail(_jid(job), errtype, message))
+
+    async def beat(self, *, rss_kb: int | None = None, state: str | None = None) -> str | None:
+        """Tell that the worker lives, every 15 s; after 60 s without, the server forgets it.
+
+        Args:
+            rss_kb: The memory that it uses, in KiB.
+            state: `quiet` or `terminate` where it is on its way out.
+
+        Returns:
+            What the server wants it to be: `quiet`, `terminate`, or None.
+
+        Raises:
+            UsageError: the consumer has no wid.
+            UnknownWorkerError: the server has forgotten it: make another consumer.
+            UnavailableError: no answer.
+        """
+        if self._wid is None:
+            raise UsageError("only a consumer with a wid can BEAT: client.consumer(wid=...)")
+        return await self._execute(Beat(self._wid, rss_kb=rss_kb, current_state=state))
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _execute(self, command: Command[R]) -> R:
+        ticket = await self._connection.send([command])
+        await self._connection.receive(ticket)
+        return command.decode(ticket.replies[0])
+
+    async def _fetched(self, ticket: Ticket) -> bytes | None:
+        """Await the answer of a FETCH; only a cancellation leaves it out."""
+        try:
+            if self._connection.unposted:
+                await self._connection.hand_over(ticket, shield=True)
+            await self._connection.receive(ticket)
+        except FaktoryError:
+            self._ticket = None
+            raise
+        self._ticket = None
+        [fetch] = ticket.commands
+        data: bytes | None = fetch.decode(ticket.replies[0])
+        return data
+
+    async def _job(self, data: bytes) -> Job:
+        envelope = Envelope.decode(data)
+        try:
+            return envelope.job()
+        except InvalidJobError as error:
+            await self.fail(envelope.jid, error)
+            raise
+
+    async def _finish(self) -> None:
+        """Await a FETCH that is out and FAIL the job that nobody took."""
+        if self._ticket is None:
+            return
+        try:
+            data = await self._fetched(self._ticket)
+            if data is not None:
+                jid = Envelope.decode(data).jid
+                await self.fail(jid, errtype="Interrupted", message=_NOT_TAKEN)
+                _log.warning("job %s was fetched and not taken: it is failed", jid)
+        except FaktoryError as error:
+            _log.warning("a FETCH was still out: %s", error)
+
+
+@asynccontextmanager
+async def consuming(connector: Connector, wid: str | None) -> AsyncGenerator[Consumer]:
+    """Lend a consumer for the length of a block.
+
+    The end of the block awaits a FETCH that is out, for up to 15 s, whatever is cancelled by scope.
+    """
+    connection = await connector()
+    consumer = Consumer(connection, wid)
+    try:
+        yield consumer
+    finally:
+        with anyio.CancelScope(shield=True):
+            try:
+                await consumer._finish()  # noqa: SLF001 - the other half of it
+            finally:
+                await connection.aclose()
+
+
+def _jid(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.jid

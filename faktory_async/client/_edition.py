@@ -1,0 +1,51 @@
+"""One warning where a job asks for what only Enterprise does: others ignore it silently."""
+
+import warnings
+from typing import Final
+
+import anyio
+
+from faktory_async.client._ask import Ask
+from faktory_async.errors import FaktoryError
+from faktory_async.model import Job
+from faktory_async.protocol import Info
+
+_OPTIONS: Final = frozenset({"unique_for", "unique_until", "expires_at", "expires_in"})
+# INFO's description holds this word there (wire: the suites of other clients tell editions so).
+_ENTERPRISE: Final = "Enterprise"
+_PATIENCE: Final = 1.0  # seconds: it is only a hint
+
+
+class Edition:
+    """Asks once which edition the server is of, when that first matters.
+
+    Args:
+        ask: Sends a command over a connection of the client.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._asked = False
+
+    def matters_to(self, job: Job) -> bool:
+        """Tell whether a job that was pushed makes it worth asking."""
+        return not self._asked and not _OPTIONS.isdisjoint(job.custom)
+
+    async def check(self) -> None:
+        """Warn where the server is of the free edition; where it does not say, ask another time."""
+        self._asked = True
+        description = None
+        with anyio.move_on_after(_PATIENCE):
+            try:
+                description = (await self._ask(Info())).server.description
+            except FaktoryError:
+                description = None
+        if description is None:
+            self._asked = False
+        elif _ENTERPRISE not in description:
+            warnings.warn(
+                "a job was pushed with unique_for or expires_at, which this server ignores: "
+                "it is no Faktory Enterprise",
+                UserWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,191 @@
+"""Fetching by hand: nothing is lost, whatever is cancelled."""
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+
+from faktory_async import (
+    Client,
+    CommandTimeoutError,
+    ConnectError,
+    ConnectionLostError,
+    InvalidJobError,
+    Job,
+    JobNotFoundError,
+    UnknownWorkerError,
+    UsageError,
+)
+from tests.client._setting import HOW, ignore, skip_native_on_trio
+from tests.worker.peer import NIL, error, peering
+
+pytestmark = pytest.mark.anyio
+JOB = "12345678"
+
+
+async def test_jobs_are_fetched_and_reported_by_hand() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.offer(Job("order", [1], jid=JOB), Job("order", [2], jid="87654321"))
+        async with client.consumer() as consumer:
+            job = await consumer.fetch("high", "low")
+            assert job is not None
+            assert job.args == [1]
+            await consumer.ack(job)
+            second = await consumer.fetch("high")
+            assert second is not None
+            assert second.args == [2]
+            await consumer.fail("87654321", ValueError("no good"))
+            assert await consumer.fetch("high") is None
+        assert peer.reports() == [("ACK", JOB), ("FAIL", "87654321")]
+        [fail] = peer.of("FAIL")
+        assert (fail.json["errtype"], fail.json["message"]) == ("ValueError", "no good")
+        assert peer.of("FETCH")[0].payload == b"high low"
+        assert client.stats.opened == 0  # the consumer's connection is its own
+        await anyio.wait_all_tasks_blocked()
+        assert peer.open_connections == 0
+        assert peer.lines[-1].verb == "END"
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_fetch_that_was_cancelled_is_taken_up_by_the_next_one(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer:
+            if how == "scope":
+                with anyio.move_on_after(1):
+                    await consumer.fetch("default")
+            else:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await consumer.fetch("default")
+            assert "FETCH out" in repr(consumer)
+            peer.offer(Job("order", jid=JOB))
+            job = await consumer.fetch("other")
+            assert job is not None
+            await consumer.ack(job)
+        assert len(peer.of("FETCH")) == 1
+
+
+async def test_reports_wait_behind_a_fetch_that_is_out() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer:
+            with anyio.move_on_after(0.5):
+                await consumer.fetch("default")
+            began = anyio.current_time()
+            await consumer.ack(JOB)
+            assert anyio.current_time() - began == pytest.approx(1.5)
+            assert await consumer.fetch("default") is None
+        assert len(peer.of("FETCH")) == 1
+
+
+async def test_the_end_of_the_block_fails_the_job_that_nobody_took() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        with anyio.move_on_after(1) as scope:
+            async with client.consumer() as consumer:
+                await consumer.fetch("default")
+        assert scope.cancelled_caught
+        assert anyio.current_time() == pytest.approx(2, abs=0.5)  # it awaited the FETCH
+        assert peer.reports() == []
+
+        async with client.consumer() as consumer:
+            with anyio.move_on_after(1):
+                await consumer.fetch("default")
+            peer.offer(Job("order", jid=JOB))
+        assert peer.reports() == [("FAIL", JOB)]
+        assert peer.of("FAIL")[0].json["errtype"] == "Interrupted"
+
+
+async def test_a_fetch_that_is_never_answered_is_given_up_after_15_s() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.always("FETCH", ignore)
+        async with client.consumer() as consumer:
+            began = anyio.current_time()
+            with pytest.raises(CommandTimeoutError) as caught:
+                await consumer.fetch("default")
+            assert anyio.current_time() - began == pytest.approx(15)
+            assert caught.value.maybe_executed
+
+
+async def test_a_block_that_ends_beside_a_silent_server_ends_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.always("FETCH", ignore)
+        async with client.consumer() as consumer:
+            with anyio.move_on_after(1):
+                await consumer.fetch("default")
+    assert "a FETCH was still out" in caplog.text
+
+
+async def test_a_connection_that_is_lost_is_told_and_stays_lost() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer:
+            peer.answer("FETCH", None)
+            with pytest.raises(ConnectionLostError):
+                await consumer.fetch("default")
+            with pytest.raises(ConnectionLostError):
+                await consumer.fetch("default")
+            with pytest.raises(ConnectionLostError):
+                await consumer.ack(JOB)
+        async with client.consumer() as another:
+            await another.ack(JOB)
+
+
+async def test_what_cannot_be_read_is_failed_and_told() -> None:
+    broken = b'{"jid":"12345678","jobtype":"order","queue":"default","args":{"no":"list"}}'
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.offer(broken)
+        async with client.consumer() as consumer:
+            with pytest.raises(InvalidJobError):
+                await consumer.fetch("default")
+        assert peer.reports() == [("FAIL", JOB)]
+
+
+async def test_a_consumer_with_a_wid_is_a_worker_that_beats() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.answer("BEAT", b"+OK\r\n", b'$17\r\n{"state":"quiet"}\r\n', error("unknown worker w1"))
+        async with client.consumer(wid="w1", labels=["by-hand"]) as consumer:
+            assert await consumer.beat() is None
+            assert await consumer.beat(rss_kb=1, state="quiet") == "quiet"
+            with pytest.raises(UnknownWorkerError):
+                await consumer.beat()
+        hello = peer.connections[0].hello
+        assert (hello["wid"], hello["labels"]) == ("w1", ["by-hand"])
+        assert peer.of("BEAT")[1].json == {"wid": "w1", "rss_kb": 1, "current_state": "quiet"}
+
+
+async def test_only_a_worker_beats() -> None:
+    async with (
+        peering() as peer,
+        Client(dial=peer.dial) as client,
+        client.consumer() as consumer,
+    ):
+        with pytest.raises(UsageError, match="with a wid"):
+            await consumer.beat()
+        assert repr(consumer) == "<Consumer without a wid>"
+        peer.answer("FETCH", NIL)
+        with pytest.raises(UsageError):
+            await consumer.fetch()
+        with pytest.raises(UsageError):
+            await consumer.fetch("a b")
+        assert await consumer.fetch("a") is None
+
+
+async def test_where_no_server_is_the_block_does_not_begin() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.refusing = True
+        with pytest.raises(ConnectError):
+            async with client.consumer():
+                raise AssertionError("it has begun")
+
+
+async def test_a_report_of_a_job_that_is_not_reserved_is_refused() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.answer("FAIL", error(f"Job not found {JOB}"))
+        async with client.consumer() as consumer:
+            with pytest.raises(JobNotFoundError):
+                await consumer.fail(JOB, errtype="Mistake", message="never fetched")
+            await consumer.ack(JOB)
