@@ -1,6 +1,7 @@
 """An event loop as other threads see it: what they want done on its thread, they hand over."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
@@ -12,13 +13,17 @@ Post = Callable[[Callable[[], object]], object]
 
 
 class Home:
-    """The event loop that a task runs on."""
+    """The event loop that a task runs on.
 
-    __slots__ = ("_post", "_thread")
+    Attributes:
+        thread: The identity of its thread.
+    """
+
+    __slots__ = ("_post", "thread")
 
     def __init__(self, post: Post) -> None:
         self._post = post
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
 
     @classmethod
     def of_this_task(cls) -> "Home":
@@ -33,7 +38,7 @@ class Home:
 
     def is_here(self) -> bool:
         """Tell whether this is the loop's thread."""
-        return threading.get_ident() == self._thread
+        return threading.get_ident() == self.thread
 
     def post(self, do: Callable[[], object]) -> None:
         """Have something done on the loop's thread, soon, and not wait for it.
@@ -42,3 +47,14 @@ class Home:
             RuntimeError: the loop is closed.
         """
         self._post(do)
+
+    def tell(self, do: Callable[[], object]) -> None:
+        """Have something done: at once in the loop's own thread, soon from any other one.
+
+        A loop that is over needs to be told nothing any more.
+        """
+        if self.is_here():
+            do()
+        else:
+            with contextlib.suppress(RuntimeError):  # trio's RunFinishedError is one
+                self._post(do)

@@ -12,10 +12,9 @@ from typing import Final
 import anyio
 
 from faktory_async.errors import AuthenticationError, FaktoryError, ServerError, UsageError
-from faktory_async.net import BlockingConnection, Connector
+from faktory_async.net import BlockingConnection, Connector, Home
 from faktory_async.worker._backoff import Backoff
 from faktory_async.worker._beat import EVERY, Pulse
-from faktory_async.worker._home import Home
 from faktory_async.worker._lag import Lag
 from faktory_async.worker._line import Outage
 
@@ -104,7 +103,7 @@ class ThreadHeart:
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._error = error
         finally:
-            self._home.post(self._ended.set)
+            self._home.tell(self._ended.set)
 
     def _beat_until_told(self) -> None:
         try:
@@ -162,8 +161,8 @@ class ThreadHeart:
     def _worked(self) -> None:
         self._backoff.reset()
         since = self._since
-        self._home.post(lambda: self._outage.ended(since))
+        self._home.tell(lambda: self._outage.ended(since))
 
     def _broke(self, error: FaktoryError) -> None:
         since = self._since
-        self._home.post(lambda: self._outage.began(error, since))
+        self._home.tell(lambda: self._outage.began(error, since))

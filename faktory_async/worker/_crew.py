@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from faktory_async.client import Client
 from faktory_async.model import Job
+from faktory_async.net import Home
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._clients import serving
 from faktory_async.worker._deadlines import Deadlines
@@ -21,7 +22,6 @@ from faktory_async.worker._failure import failure
 from faktory_async.worker._fetching import Fetchers
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import HandlerSource
-from faktory_async.worker._home import Home
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Outage
 from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome
@@ -162,7 +162,7 @@ class Crew:
                 "on_state_change", phase.name.lower()
             )
         if "on_connect" in self.events or "on_disconnect" in self.events:
-            self._outage.on_change = lambda error: self._home.post(lambda: self._connected(error))
+            self._outage.on_change = lambda error: self._home.tell(lambda: self._connected(error))
 
     def _connected(self, error: Exception | None) -> None:
         if error is None:

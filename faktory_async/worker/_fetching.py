@@ -111,7 +111,7 @@ class Fetchers:
         return False
 
     def _add(self) -> None:
-        if self.at_work < self._most and self.phases.lifecycle.phase is Phase.RUNNING:
+        if self.at_work < self._most and self.phases.fetching:
             self.at_work += 1
             self._staying += 1
             self._enlist(Fetcher(self._line(), self).run)
@@ -141,7 +141,7 @@ class Fetcher:
             AuthenticationError: the server no longer takes the password.
         """
         try:
-            while self._phases.lifecycle.phase is Phase.RUNNING and await self._round():
+            while self._phases.fetching and await self._round():
                 pass
         finally:
             self._stay()

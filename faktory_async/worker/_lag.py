@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from faktory_async.worker._home import Home
+from faktory_async.net import Home
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -45,7 +45,7 @@ class Lag:
         asked_at = self._asked_at
         if asked_at is None:
             self._asked_at = time.monotonic()
-            self._home.post(self._answer)
+            self._home.tell(self._answer)
         elif not self._warned and time.monotonic() - asked_at > _LATE:
             self._warned = True
             self._warn()

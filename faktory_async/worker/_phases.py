@@ -19,10 +19,16 @@ class Phases:
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle(self._changed)
+        self.hushed = False
         # Made by whoever waits: a worker may be made in another event loop than it runs in.
         self._reached: dict[Phase, anyio.Event] = {}
         self._scopes: set[tuple[Phase, anyio.CancelScope]] = set()
         self.on_change: Callable[[Phase], None] | None = None
+
+    @property
+    def fetching(self) -> bool:
+        """Whether FETCHes may leave."""
+        return not self.hushed and self.lifecycle.phase is Phase.RUNNING
 
     async def reached(self, phase: Phase) -> None:
         """Return once the phase is reached, or a later one."""

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import anyio
 
-from faktory_async.worker._home import Home
+from faktory_async.net import Home
 from faktory_async.worker._lifecycle import Lifecycle, Phase
 
 _log: Final = logging.getLogger("faktory_async.worker")
@@ -50,7 +50,7 @@ class Signals:
                 async for number in signals:
                     self.received(number)
         else:
-            with _handled(numbers, lambda number: home.post(lambda: self.received(number))):
+            with _handled(numbers, lambda number: home.tell(lambda: self.received(number))):
                 await anyio.sleep_forever()
 
     def received(self, number: int) -> None:

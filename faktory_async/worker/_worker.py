@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from faktory_async.client import Client
 from faktory_async.errors import UsageError
 from faktory_async.model import world
-from faktory_async.net import TLS, Address, Connector, Dial, Timeouts
+from faktory_async.net import TLS, Address, Connector, Dial, Home, Timeouts
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
@@ -33,7 +33,6 @@ from faktory_async.worker._handlers import (
     check_jobtype,
     registered,
 )
-from faktory_async.worker._home import Home
 from faktory_async.worker._kinds import Kinds
 from faktory_async.worker._lag import Lag
 from faktory_async.worker._lifecycle import Phase
@@ -318,7 +317,7 @@ class Worker:
         if self._started:
             raise UsageError("a worker runs once: make another one")
         self._started = True
-        home = self._home = Home()
+        home = self._home = Home.of_this_task()
         crew = self._make_crew(home, burst=self._burst, max_jobs=self._max_jobs, signals=True)
         return await self._run(crew, task_status)
 
@@ -332,7 +331,7 @@ class Worker:
         """
         if self._started and self._home is not None:
             raise UsageError("a worker runs once: make another one")
-        self._home = Home()
+        self._home = Home.of_this_task()
         try:
             crew = self._make_crew(self._home, burst=True, max_jobs=1, signals=False)
             details = await self._run(crew, anyio.TASK_STATUS_IGNORED)
@@ -415,6 +414,8 @@ class Worker:
         return self._queues()
 
     def _advance(self, phase: Phase, reason: str) -> None:
+        """Drive the lifecycle, from any thread; no FETCH leaves from this moment on."""
+        self._phases.hushed = True
         self._on_loop(lambda: self._phases.lifecycle.advance(phase, reason))
 
     def _on_loop(self, call: Callable[[], object]) -> None:
@@ -422,7 +423,7 @@ class Worker:
         if self._home is None:
             call()
         else:
-            self._home.post(call)
+            self._home.tell(call)
 
 
 def _grace(grace: float | timedelta) -> float:

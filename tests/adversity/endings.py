@@ -94,6 +94,10 @@ async def quiet(server: RealServer) -> str:
     )
 
 
+def quiet_at_once(worker: Worker) -> bool:
+    return worker._phases.hushed
+
+
 def _watch(
     worker: Worker, fetched: Callable[[float], object], quieted: Callable[[float], object]
 ) -> None:
@@ -109,9 +113,10 @@ def _watch(
             sent()
 
         def note_answer(order: str | None) -> None:
-            if order == "quiet" and worker.stats.state == "running":
-                quieted(time.monotonic())
+            first = order == "quiet" and not quiet_at_once(worker)
             answered(order)
+            if first:
+                quieted(time.monotonic())
 
         crew._fetchers.sent = note_fetch
         crew._heart._pulse.answered = note_answer

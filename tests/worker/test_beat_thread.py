@@ -242,3 +242,33 @@ def test_beat_is_in_a_thread_only_where_it_can_dial_by_itself() -> None:
         Worker({}, dial=dial, beat="thread")
     with pytest.raises(UsageError, match="beat is 'thread' or 'loop'"):
         Worker({}, beat="never")  # type: ignore[arg-type]  # programs without types
+
+
+@on_every_loop
+@pytest.mark.usefixtures("quickly")
+async def test_no_fetch_leaves_after_the_beat_that_said_quiet(server: FaktoryServer) -> None:
+    """Not even one that the loop would have sent before it hears of it."""
+    order_seen, written = threading.Event(), list[str]()
+    worker = Worker({}, url=server.url, wid="w1")
+
+    def watch(crew: Any) -> None:
+        answered, sent = crew._heart._pulse.answered, crew._fetchers.sent
+
+        def answer(order: str | None) -> None:
+            answered(order)
+            if order == "quiet":
+                order_seen.set()
+
+        def note() -> None:
+            written.append("late" if order_seen.is_set() else "in time")
+            sent()
+
+        crew._heart._pulse.answered, crew._fetchers.sent = answer, note
+
+    async with running(with_crew(worker, watch)) as run:
+        await when(lambda: "w1" in server.workers)
+        server.quiet("w1")
+        order_seen.wait(30)  # the loop is blocked meanwhile, and has FETCHes to send after
+        await when(lambda: worker.stats.state == "quiet")
+        await run.stop()
+    assert "late" not in written

@@ -16,7 +16,7 @@ class Loop:
         self.thread = thread
         self.calls: list[object] = []
 
-    def post(self, call: object) -> None:
+    def tell(self, call: object) -> None:
         self.calls.append(call)
 
     def turn(self) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import pytest
 
+from faktory_async.net import Home
 from faktory_async.worker import _signals
-from faktory_async.worker._home import Home
 from faktory_async.worker._lifecycle import Lifecycle, Phase
 from faktory_async.worker._signals import can_receive_signals
 from tests.net._peers import when
@@ -188,7 +188,7 @@ def test_without_signals_of_the_loop_they_are_handled_by_the_interpreter(
         monkeypatch.setattr(_signals, "_LOOPS_RECEIVE_THEM", False)
         signals = _signals.Signals(lifecycle, lambda: "nothing")
         async with anyio.create_task_group() as group:
-            group.start_soon(signals.obey, Home())
+            group.start_soon(signals.obey, Home.of_this_task())
             await anyio.wait_all_tasks_blocked()
             for phase in (Phase.TERMINATING, Phase.CUT):
                 signal.raise_signal(INT)
