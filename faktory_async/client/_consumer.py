@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from faktory_async.errors import FaktoryError, InvalidJobError, UsageError
+from faktory_async.errors import FaktoryError, InvalidJobError, ProtocolError, UsageError
 from faktory_async.model import Envelope, Job
 from faktory_async.net import Connection, Connector
 from faktory_async.protocol import Ack, Beat, Command, Fail, Fetch, Ticket
@@ -53,6 +53,7 @@ class Consumer:
         Raises:
             UsageError: no queue, or a name that no queue can have.
             InvalidJobError: the job cannot be read; it was FAILed.
+            ProtocolError: what came is no job; the server has reserved it all the same.
             UnavailableError: no answer within 15 s. With `maybe_executed` True the server may have
                 reserved a job, which runs again when that reservation ends.
             ServerBusyError: the server could not answer; in a stall it may have lost a job.
@@ -143,7 +144,7 @@ class Consumer:
         return data
 
     async def _job(self, data: bytes) -> Job:
-        envelope = Envelope.decode(data)
+        envelope = _read(data)
         try:
             return envelope.job()
         except InvalidJobError as error:
@@ -157,7 +158,7 @@ class Consumer:
         try:
             data = await self._fetched(self._ticket)
             if data is not None:
-                jid = Envelope.decode(data).jid
+                jid = _read(data).jid
                 await self.fail(jid, errtype="Interrupted", message=_NOT_TAKEN)
                 _log.warning("job %s was fetched and not taken: it is failed", jid)
         except FaktoryError as error:
@@ -180,6 +181,18 @@ async def consuming(connector: Connector, wid: str | None) -> AsyncGenerator[Con
                 await consumer._finish()  # noqa: SLF001 - the other half of it
             finally:
                 await connection.aclose()
+
+
+def _read(data: bytes) -> Envelope:
+    """Read what a FETCH has brought. Without a jid nothing could be reported of it.
+
+    Raises:
+        ProtocolError: it is no job at all; the server has reserved it all the same.
+    """
+    try:
+        return Envelope.decode(data)
+    except InvalidJobError as error:
+        raise ProtocolError(f"what FETCH brought is no job: {error}") from error
 
 
 def _jid(job: Job | str) -> str:

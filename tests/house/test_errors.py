@@ -10,7 +10,7 @@ import pytest
 
 from faktory_async import errors
 from faktory_async.errors import FaktoryError, ServerError
-from tests.house._source import PACKAGE, public_modules
+from tests.house._source import PACKAGE, ROOT, public_modules
 
 ALL: Final = [getattr(errors, name) for name in errors.__all__]
 UNKNOWN: Final = {
@@ -89,3 +89,16 @@ def test_every_exception_that_a_door_offers_stands_in_the_tree() -> None:
         and found not in ALL
     ]
     assert strays == []
+
+
+def test_the_page_tells_of_every_exception_in_the_order_of_the_tree() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(documented_tree())
+    for name, row in rows:
+        stored = row.split("|")[1]
+        error: type[FaktoryError] = getattr(errors, name)
+        if "perhaps" in stored:
+            assert error("x").maybe_executed, f"{name} says nothing of the kind"
+        elif stored.strip().startswith("no"):
+            assert not error("x").maybe_executed, f"{name} does not prove that"
