@@ -223,13 +223,14 @@ class Crew:
         self._notice_idle()
 
     def _finish(self, run: Run, outcome: Outcome | None) -> None:
+        # First of all: with the slot a FETCH may leave, and take the report along.
+        self._gate.release(run.envelope.queue)
         if outcome is None:
             _log.error("%s came too late to be begun: the server will retry it", run)
         elif run.reported:
             _log.warning("%s has ended, after it was reported", run)
         else:
             self._report(run, outcome)
-        self._gate.release(run.envelope.queue)
 
     def _report(self, run: Run, outcome: Outcome) -> None:
         if isinstance(outcome, Fail):

@@ -1,12 +1,14 @@
-"""Tell the server how each run ended: pipelined, on a line of its own, and never twice wrongly.
+"""Tell the server how each run ended, never twice wrongly: in front of a FETCH, or pipelined.
 
-The line says HELLO without a wid, so that an eviction of the worker cannot close it. What each
-report sends, and when it may do so once more, is decided by its steps; here it is carried.
+Where a FETCH is about to leave, a first ACK or FAIL rides in front of it in the same packet. All
+else goes by a line of its own, which says HELLO without a wid, so that an eviction of the worker
+cannot close it. What each report sends, and when it may do so once more, is decided by its steps;
+here it is carried.
 """
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import anyio
@@ -20,6 +22,7 @@ from faktory_async.worker._delivery import Interrupted, Report
 from faktory_async.worker._line import Line
 from faktory_async.worker._outcome import Outcome
 from faktory_async.worker._reservation import Moment
+from faktory_async.worker._riders import Riders
 from faktory_async.worker._run import Run, present
 from faktory_async.worker._server_clock import ServerClock
 from faktory_async.worker._steps import Case, End, Verdict
@@ -102,19 +105,21 @@ class _Packet:
         return self._reports[self._taken :]
 
 
-class Reports:
-    """Takes outcomes and delivers them in the order they come.
+class Reports(Riders):
+    """Takes outcomes and delivers them.
 
     Args:
-        line: The connection to deliver on.
+        line: The connection to deliver on what does not ride.
         interrupted: What becomes of jobs that were cut short.
 
     Attributes:
         counts: How they ended.
+        fetch_leaves: Tells whether a FETCH is about to leave.
     """
 
     def __init__(self, line: Line, *, interrupted: Interrupted = "fail") -> None:
         self.counts = Counts()
+        self.fetch_leaves: Callable[[], bool] = _never
         self._line = line
         self._interrupted: Interrupted = interrupted
         self._clock = ServerClock()
@@ -122,6 +127,7 @@ class Reports:
         self._fresh: deque[Report] = deque()  # may ride in front of a FETCH
         self._again: deque[Report] = deque()  # may not
         self._timeless: list[Report] = []  # wait for the server's time
+        self._riding: dict[int, _Packet] = {}  # by the identity of their commands
         self._news = anyio.Event()
         self._settled = anyio.Event()
         self._over = False
@@ -136,7 +142,12 @@ class Reports:
         case = Case(run.envelope, run.reservation, self._clock)
         report = Report(run, case, outcome, self._interrupted)
         self._open[report] = None
-        (self._fresh if report.rides else self._again).append(report)
+        if report.rides:
+            self._fresh.append(report)
+            if self.fetch_leaves():
+                return  # it takes it along, or says that it does not
+        else:
+            self._again.append(report)
         self._news.set()
 
     async def run(self) -> None:
@@ -170,6 +181,44 @@ class Reports:
     def undelivered(self) -> tuple[str, ...]:
         """Return the jids whose outcome the server was not told, or did not confirm."""
         return tuple(report.jid for report in self._open)
+
+    # -- in front of a FETCH ------------------------------------------------------------------
+
+    def board(self) -> Sequence[Command[Any]]:
+        """Return the first reports of runs, to go in front of the FETCH that leaves now."""
+        if not self._fresh:
+            return ()
+        packet = _Packet(present())
+        while self._fresh and len(packet.commands) < _MOST:
+            report = self._fresh.popleft()
+            if (command := self._command(report, packet.sent_at)) is not None:
+                packet.add(command, report)
+        self._tell_of_rest()
+        if packet.commands:
+            self._riding[id(packet.commands)] = packet
+        return packet.commands
+
+    def land(
+        self,
+        commands: Sequence[Command[Any]],
+        replies: Sequence[Reply],
+        sent_at: Moment,  # noqa: ARG002 - the packet knows it
+        error: FaktoryError | None,
+    ) -> None:
+        """Take the replies; what has none goes on by the line, as far as it may be repeated."""
+        packet = self._riding.pop(id(commands))
+        self._take(packet, replies)
+        # Cut by the worker's end, without an error, they may be executed too.
+        self._return(packet, executed=error is None or error.maybe_executed)
+        self._tell_of_rest()
+
+    def missed(self) -> None:
+        """Send by the line what counted on a FETCH that does not leave."""
+        self._tell_of_rest()
+
+    def _tell_of_rest(self) -> None:
+        if self._fresh or self._again or self._timeless:
+            self._news.set()
 
     # -- one packet ---------------------------------------------------------------------------
 
@@ -284,3 +333,7 @@ def _meaning(command: Command[Any], reply: Reply) -> Any:
         return command.decode(reply)
     except FaktoryError as error:
         return error
+
+
+def _never() -> bool:
+    return False

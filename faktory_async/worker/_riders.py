@@ -40,20 +40,3 @@ class Riders(Protocol):
     def missed(self) -> None:
         """Take another way: a FETCH that was about to leave does not."""
         ...
-
-
-class NoRiders(Riders):
-    """FETCH travels alone."""
-
-    def board(self) -> Sequence[Command[Any]]:
-        return ()
-
-    def land(
-        self,
-        commands: Sequence[Command[Any]],
-        replies: Sequence[Reply],
-        sent_at: Moment,
-        error: FaktoryError | None,
-    ) -> None: ...
-
-    def missed(self) -> None: ...

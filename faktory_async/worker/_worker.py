@@ -41,7 +41,6 @@ from faktory_async.worker._middleware import Middleware
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._queues import Queues, check_limits, choice
 from faktory_async.worker._reports import Reports
-from faktory_async.worker._riders import NoRiders
 from faktory_async.worker._roster import Roster
 from faktory_async.worker._slots import Slots
 from faktory_async.worker._stats import WorkerStats
@@ -179,8 +178,10 @@ class Worker:
         dispatch = Dispatch(self._handlers, middleware, default)
 
         def crew(home: Home, *, burst: bool, max_jobs: int | None, signals: bool) -> Crew:
-            phases, outage, riders = self._phases, Outage(address.url), NoRiders()
-            gate = Gate(Slots(concurrency, limits), self._choose, riders, most=max_jobs)
+            phases, outage = self._phases, Outage(address.url)
+            reports = Reports(Line(connector(PRODUCER), outage), interrupted=interrupted)
+            gate = Gate(Slots(concurrency, limits), self._choose, reports, most=max_jobs)
+            reports.fetch_leaves = lambda: gate.leaving > 0
             roster = Roster()
             pulse = Pulse(self.wid, phases.lifecycle, self._advance)
             heart: Heart
@@ -197,13 +198,13 @@ class Worker:
                     lambda: Line(connector(identity), outage),
                     gate,
                     phases,
-                    riders=riders,
+                    riders=reports,
                     most=max_fetchers,
                 ),
                 gate=gate,
                 heart=heart,
                 outage=outage,
-                reports=Reports(Line(connector(PRODUCER), outage), interrupted=interrupted),
+                reports=reports,
                 roster=roster,
                 grace=seconds,
                 signals=signals and handle_signals,

@@ -66,6 +66,16 @@ def with_crew(worker: Worker, change: Callable[[Crew], object]) -> Worker:
     return worker
 
 
+def by_line(worker: Worker) -> Worker:
+    """Let every report go by the line of its own, none in front of a FETCH."""
+
+    def change(crew: Crew) -> None:
+        crew._reports.fetch_leaves = lambda: False
+        crew._reports.board = lambda: ()  # type: ignore[method-assign]  # white box
+
+    return with_crew(worker, change)
+
+
 @asynccontextmanager
 async def running(worker: Worker) -> AsyncGenerator[Running]:
     """Run the worker for the length of a block; it is ended by force where it still runs then."""

@@ -208,6 +208,7 @@ def ridden_by(worker: Worker, riders: Riders) -> Worker:
     def ride(crew: Crew) -> None:
         crew._fetchers.riders = riders
         crew._gate._riders = riders
+        crew._reports.fetch_leaves = lambda: False
 
     return with_crew(worker, ride)
 

@@ -12,7 +12,7 @@ import pytest
 from faktory_async import Job, UsageError, Worker, current_job
 from faktory_async.worker import Ack, Fail, Handler, Outcome, Runner
 from tests.worker.peer import peering
-from tests.worker.running import running
+from tests.worker.running import by_line, running
 
 pytestmark = pytest.mark.anyio
 
@@ -277,7 +277,7 @@ async def test_jobs_are_fetched_by_connections_with_the_wid_and_reported_by_one_
     async with peering() as peer:
         peer.offer(Job("order"))
         worker = Worker({"order": accept}, dial=peer.dial, wid="w1", labels=["a", "b"])
-        async with running(worker) as run:
+        async with running(by_line(worker)) as run:
             ack = await peer.saw("ACK")
             await run.stop()
         hello = (await peer.saw("FETCH")).connection.hello

@@ -237,6 +237,7 @@ async def test_a_dial_that_is_broken_ends_the_run_in_order() -> None:
             return await peer.dial()
 
         async def order(job: Job) -> None:
+            peer.cut()
             await anyio.sleep(10)
             finished.append(job.jid)
 

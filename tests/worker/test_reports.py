@@ -8,7 +8,7 @@ import pytest
 from faktory_async import Job, StopDetails, Worker
 from faktory_async.worker import Handler
 from tests.worker.peer import OKAY, Line, Peer, error, peering
-from tests.worker.running import Running, running
+from tests.worker.running import Running, by_line, running
 
 pytestmark = pytest.mark.anyio
 
@@ -151,7 +151,7 @@ async def test_a_fail_that_was_surely_not_executed_is_repeated_for_long() -> Non
     async with peering() as peer:
         peer.offer(Job("order", jid=JOB))
         peer.answer("FAIL", *[error("shutdown in progress")] * 8)
-        async with running(worker_of(peer, refuse)) as run:
+        async with running(by_line(worker_of(peer, refuse))) as run:
             last = await peer.saw("FAIL", 9)
             details = await after(run, 5)
         assert last.at > 10
@@ -193,7 +193,7 @@ async def test_a_fail_whose_bytes_stayed_here_was_never_written() -> None:
             return await read_nothing(line)
 
         peer.always("HELLO", hello)
-        async with running(worker_of(peer, fail_at_length)) as run:
+        async with running(by_line(worker_of(peer, fail_at_length))) as run:
             fail = await peer.saw("FAIL")
             assert await after(run, 5) == StopDetails(reason="stop()", failed=1)
         assert fail.at > 10
@@ -222,7 +222,7 @@ async def test_reports_that_wait_go_out_together_and_in_order() -> None:
         gate = peer.hold("ACK")
         jobs = [Job("order", [n]) for n in range(50)]
         peer.offer(*jobs)
-        async with running(worker_of(peer, accept, concurrency=1)) as run:
+        async with running(by_line(worker_of(peer, accept, concurrency=1))) as run:
             await gate.reached.wait()
             # Reports never keep slots: all jobs are worked while the first ACK is unanswered.
             await peer.until(lambda: len(peer.of("FETCH")) == 51)
@@ -241,7 +241,7 @@ async def test_of_reports_cut_off_only_the_unanswered_are_repeated() -> None:
         peer.offer(*jobs)
         gate = peer.hold("ACK")
         peer.answer("ACK", OKAY, error("context deadline exceeded"), drop)
-        async with running(worker_of(peer, accept)) as run:
+        async with running(by_line(worker_of(peer, accept))) as run:
             await gate.reached.wait()
             await peer.until(lambda: len(peer.of("FETCH")) == 7)
             gate.open()
