@@ -56,6 +56,7 @@ class Crew:
         heart: Who beats.
         outage: Whether the server is away.
         reports: Who tells the server how jobs ended.
+        connect_timeout: Seconds within which the first connection must be made; None for ever.
         grace: Seconds that handlers may take to finish once the worker is told to stop.
         signals: Whether signals are obeyed.
         burst: Whether the run ends when there is nothing left to do.
@@ -76,6 +77,7 @@ class Crew:
         heart: Heart,
         outage: Outage,
         reports: Reports,
+        connect_timeout: float | None,
         grace: float,
         signals: bool,
         burst: bool,
@@ -92,6 +94,7 @@ class Crew:
         self._heart = heart
         self._outage = outage
         self._reports = reports
+        self._connect_timeout = connect_timeout
         self._grace = grace
         self._signals = signals and can_receive_signals()
         self._home = home
@@ -118,6 +121,7 @@ class Crew:
 
         Raises:
             AuthenticationError: the server does not take the password.
+            ConnectError: no connection was made within the `connect_timeout`.
             UsageError: there is no connecting with these options.
             BaseException: what a handler raised to end the whole program.
 
@@ -179,6 +183,8 @@ class Crew:
         crew.start_soon(self._member, self._heart.run)
         crew.start_soon(self._member, self._reports.run)
         crew.start_soon(self._member, self._deadlines.run)
+        if self._connect_timeout is not None:
+            crew.start_soon(self._member, partial(self._outage.expect, self._connect_timeout))
         self._fetchers.begin(
             lambda fetch: crew.start_soon(self._fetch, fetch), lambda run: self._start(run, jobs)
         )

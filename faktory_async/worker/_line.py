@@ -6,7 +6,13 @@ from typing import Final
 
 import anyio
 
-from faktory_async.errors import AuthenticationError, ConnectionLostError, FaktoryError, UsageError
+from faktory_async.errors import (
+    AuthenticationError,
+    ConnectError,
+    ConnectionLostError,
+    FaktoryError,
+    UsageError,
+)
 from faktory_async.net import Connection, Connector
 from faktory_async.worker._backoff import Backoff
 
@@ -24,12 +30,16 @@ class Outage:
 
     Attributes:
         number: How many absences there were.
+        reached: Whether any line was ever made.
+        error: Why the last one that was tried was not made, or has broken; None before.
         on_change: Called, by whatever thread notices, when the server has answered for the first
             time, or again; with an error when it is away.
     """
 
     def __init__(self, address: str) -> None:
         self.number = 0
+        self.reached = False
+        self.error: Exception | None = None
         self.on_change: Callable[[Exception | None], None] | None = None
         self._met = False
         self._address = address
@@ -37,12 +47,26 @@ class Outage:
 
     def began(self, error: Exception, since: int) -> None:
         """Note that a line could not be made, or that one broke which was made in `since`."""
+        self.error = error
         if not self._away and since == self.number:
             self._away = True
             self.number += 1
             _log.warning("the server %s is away: %s", self._address, error)
             if self.on_change is not None:
                 self.on_change(error)
+
+    async def expect(self, seconds: float) -> None:
+        """Wait so long for the first line.
+
+        Raises:
+            ConnectError: none was made within that time.
+        """
+        await anyio.sleep(seconds)
+        if not self.reached:
+            why = "" if self.error is None else f": {self.error}"
+            raise ConnectError(
+                f"no connection to {self._address} within {seconds:g} s{why}"
+            ) from self.error
 
     def ended(self, since: int) -> None:
         """Note that a line which was made in `since` has proved good."""
@@ -115,6 +139,7 @@ class Line:
             return None
         self.at_once = max(_AT_ONCE, anyio.current_time() - begun_at)
         self._since = self._outage.number
+        self._outage.reached = True
         return connection
 
     def worked(self) -> None:

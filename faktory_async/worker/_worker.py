@@ -103,6 +103,9 @@ class Worker:
             or on the `loop`. By default in a thread, and on the loop where `dial` is given, which
             only works there.
         timeouts: How long dialling and commands may take.
+        connect_timeout: Within how many seconds, a number or a `timedelta`, the run must have its
+            first connection, in as many tries as fit in; else it ends with a `ConnectError`. By
+            default it waits for its server for ever.
         client: What `job_client` returns to handlers; opened and closed by whoever made it. By
             default the worker has one of its own, which dials nothing before it is used.
         listeners: `on_start`, `on_stop`, `on_state_change`, `on_job_start`, `on_job_end`,
@@ -138,6 +141,7 @@ class Worker:
         max_jobs: int | None = None,
         beat: Literal["thread", "loop"] | None = None,
         timeouts: Timeouts | None = None,
+        connect_timeout: float | timedelta | None = None,
         client: Client | None = None,
         **listeners: Unpack[Listeners],
     ) -> None:
@@ -146,7 +150,8 @@ class Worker:
             raise UsageError("beat is 'thread' or 'loop', and with a dial of your own 'loop'")
         if interrupted not in get_args(Interrupted):
             raise UsageError("interrupted is 'fail' or 'requeue'")
-        seconds = _grace(grace)
+        seconds = _seconds("grace", grace)
+        patience = None if connect_timeout is None else _seconds("connect_timeout", connect_timeout)
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
@@ -206,6 +211,7 @@ class Worker:
                 outage=outage,
                 reports=reports,
                 roster=roster,
+                connect_timeout=patience,
                 grace=seconds,
                 signals=signals and handle_signals,
                 burst=burst,
@@ -308,6 +314,7 @@ class Worker:
 
         Raises:
             AuthenticationError: the server does not take the password.
+            ConnectError: there was no connection within the `connect_timeout`.
             UsageError: it has run already.
             BaseException: what a handler raised to end the program, such as `SystemExit`, once its
                 job is reported as failed and the worker has stopped.
@@ -427,10 +434,10 @@ class Worker:
             self._home.tell(call)
 
 
-def _grace(grace: float | timedelta) -> float:
-    seconds = grace.total_seconds() if isinstance(grace, timedelta) else float(grace)
+def _seconds(name: str, value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if not seconds >= 0:
-        raise UsageError("a grace is not negative")
+        raise UsageError(f"a {name} is not negative")
     return seconds
 
 

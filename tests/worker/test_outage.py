@@ -1,12 +1,22 @@
 """The server is not there, goes away, comes back, or turns the worker away."""
 
 import logging
+from datetime import timedelta
 
 import anyio
 import pytest
 
-from faktory_async import TLS, AddressError, AuthenticationError, Job, StopDetails, Worker
-from faktory_async.net import MemoryLink
+from faktory_async import (
+    TLS,
+    AddressError,
+    AuthenticationError,
+    ConnectError,
+    Job,
+    StopDetails,
+    UsageError,
+    Worker,
+)
+from faktory_async.net import MemoryLink, memory_links
 from faktory_async.worker._line import Outage
 from tests.worker.peer import OKAY, Line, error, peering
 from tests.worker.running import running
@@ -177,6 +187,71 @@ async def test_a_fetch_that_is_not_answered_at_all_is_given_up() -> None:
             ack = await peer.saw("ACK")
             await run.stop()
         assert 15 <= ack.at < 16
+
+
+# -- for those who want to fail fast -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patience", [10, timedelta(seconds=10)])
+async def test_a_server_that_is_not_there_in_time_ends_the_run(patience: float | timedelta) -> None:
+    async with peering() as peer:
+        peer.refusing = True
+        worker = Worker({}, dial=peer.dial, connect_timeout=patience)
+        async with running(worker) as run:
+            with pytest.raises(ConnectError, match=r"within 10 s: .*refuses connections") as caught:
+                await run.end()
+        assert isinstance(caught.value.__cause__, ConnectError)
+        assert caught.value.maybe_executed is False
+        assert run.ended_at == pytest.approx(10, abs=0.1)
+        assert peer.dials > 5
+
+
+async def test_a_server_that_only_takes_connections_is_not_there() -> None:
+    async def dial() -> MemoryLink:
+        return memory_links()[0]
+
+    async with running(Worker({}, dial=dial, connect_timeout=2)) as run:
+        with pytest.raises(ConnectError, match=r"within 2 s$"):
+            await run.end()
+    assert 2 <= run.ended_at < 3
+
+
+async def test_a_server_that_comes_in_time_is_waited_for_ever_after() -> None:
+    async with peering() as peer:
+        peer.refusing = True
+        async with running(Worker({"order": accept}, dial=peer.dial, connect_timeout=30)) as run:
+            await anyio.sleep(10)
+            peer.come_back()
+            await peer.saw("FETCH")
+            assert anyio.current_time() < 30
+            peer.go_away()
+            await anyio.sleep(600)
+            peer.come_back()
+            peer.offer(Job("order"))
+            await peer.saw("ACK")
+            await run.stop()
+
+
+async def test_whoever_starts_a_worker_in_a_group_gets_the_error_of_its_first_connection() -> None:
+    async with peering() as peer:
+        peer.refusing = True
+        worker = Worker({}, dial=peer.dial, connect_timeout=1)
+        with pytest.raises(ExceptionGroup) as caught:
+            async with anyio.create_task_group() as group:
+                await group.start(worker.run)
+        assert caught.group_contains(ConnectError, match="within 1 s")
+
+
+async def test_one_job_is_not_waited_for_longer_either() -> None:
+    async with peering() as peer:
+        peer.refusing = True
+        with pytest.raises(ConnectError):
+            await Worker({}, dial=peer.dial, connect_timeout=1).run_one()
+
+
+def test_a_negative_connect_timeout_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="connect_timeout"):
+        Worker({}, connect_timeout=-1)
 
 
 # -- turned away ----------------------------------------------------------------------------------
