@@ -91,6 +91,7 @@ def trip(real_server: RealServer) -> Generator[RoundTrip]:
     trip.close()
 
 
+@pytest.mark.filterwarnings("ignore:`at` of the .* is more than a day ago")
 @settings(
     max_examples=300,
     deadline=None,
