@@ -246,7 +246,7 @@ class Client:
             await self._pushes.push(job.jid, data, timeout, strictly=True)
         else:
             raise UsageError("a timeout is more than 0 seconds")
-        if job.custom and self._edition.matters_to(job):
+        if timeout is None and job.custom and self._edition.matters_to(job):
             await self._edition.check()
         return job
 

@@ -37,6 +37,7 @@ class Consumer:
         self._connection = connection
         self._wid = wid
         self._ticket: Ticket | None = None
+        self._fetching = False
 
     def __repr__(self) -> str:
         out = " with a FETCH out" if self._ticket is not None else ""
@@ -51,7 +52,8 @@ class Consumer:
             queues: At least one, in order of priority.
 
         Raises:
-            UsageError: no queue, or a name that no queue can have.
+            UsageError: no queue, or a name that no queue can have; or another `fetch` still waits:
+                both would get the same job.
             InvalidJobError: the job cannot be read; it was FAILed.
             ProtocolError: what came is no job; the server has reserved it all the same.
             UnavailableError: no answer within 15 s. With `maybe_executed` True the server may have
@@ -61,10 +63,16 @@ class Consumer:
         Cancelled, the FETCH stays out, since it cannot be taken back: the next call, whatever
         queues it names, takes up its answer.
         """
+        if self._fetching:
+            raise UsageError("a consumer fetches one job at a time: make another one beside it")
         if self._ticket is None:
             fetch = Fetch(queues)
             self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
-        data = await self._fetched(self._ticket)
+        self._fetching = True
+        try:
+            data = await self._fetched(self._ticket)
+        finally:
+            self._fetching = False
         return None if data is None else await self._job(data)
 
     async def ack(self, job: Job | str) -> None:

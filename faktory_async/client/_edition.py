@@ -1,5 +1,6 @@
 """One warning where a job asks for what only Enterprise does: others ignore it silently."""
 
+import logging
 import warnings
 from typing import Final
 
@@ -14,6 +15,12 @@ _OPTIONS: Final = frozenset({"unique_for", "unique_until", "expires_at", "expire
 # INFO's description holds this word there (wire: the suites of other clients tell editions so).
 _ENTERPRISE: Final = "Enterprise"
 _PATIENCE: Final = 1.0  # seconds: it is only a hint
+_IGNORED: Final = (
+    "a job was pushed with unique_for or expires_at, which this server ignores: "
+    "it is no Faktory Enterprise"
+)
+
+_log: Final = logging.getLogger("faktory_async.client")
 
 
 class Edition:
@@ -32,20 +39,18 @@ class Edition:
         return not self._asked and not _OPTIONS.isdisjoint(job.custom)
 
     async def check(self) -> None:
-        """Warn where the server is of the free edition; where it does not say, ask another time."""
+        """Warn where the server is of the free edition; where it does not say, say nothing."""
         self._asked = True
-        description = None
         with anyio.move_on_after(_PATIENCE):
             try:
-                description = (await self._ask(Info())).server.description
+                info = await self._ask(Info())
             except FaktoryError:
-                description = None
-        if description is None:
-            self._asked = False
-        elif _ENTERPRISE not in description:
-            warnings.warn(
-                "a job was pushed with unique_for or expires_at, which this server ignores: "
-                "it is no Faktory Enterprise",
-                UserWarning,
-                stacklevel=3,
-            )
+                return  # the job is stored all the same
+            if _ENTERPRISE not in info.server.description:
+                self._warn()
+
+    def _warn(self) -> None:
+        try:
+            warnings.warn(_IGNORED, UserWarning, stacklevel=4)
+        except UserWarning:  # made an error: it must not look as if the job were not stored
+            _log.warning(_IGNORED)

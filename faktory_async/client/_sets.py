@@ -16,7 +16,8 @@ class Which(TypedDict, total=False):
     Attributes:
         jids: Those with these ids. The server looks for `"jid":"…"` anywhere in the stored JSON: a
             job whose arguments hold that text is hit too. A `Job` in place of its jid is exact.
-        jobtype: Those of this type; a name without characters that a pattern gives a meaning to.
+        jobtype: Those of this type, and likewise those whose arguments hold `"jobtype":"…"`; a
+            name without characters that a pattern gives a meaning to.
         pattern: Those whose stored JSON matches this glob, such as `*"args":\[42\]*`: `*`, `?` and
             `[…]` mean something, a backslash takes that away. In stored JSON `<`, `>` and `&` are
             written `\u003c`, `\u003e`, `\u0026`.

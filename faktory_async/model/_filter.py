@@ -1,5 +1,6 @@
 """Which jobs of a set are meant, in the words that the server's MUTATE honours. Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from faktory_async.model._check import check_jid
 from faktory_async.model._job import Job
 
 _MAGIC: Final = "*?[\\"
+_CLASS: Final = re.compile(r"\[[^\]]*\]")
 # What the server writes in another way than other encoders do.
 _ESCAPES: Final = str.maketrans(
     {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -52,7 +54,7 @@ def filter_of(
         job: This one, known by jid, queue and jobtype.
         jids: Those with these ids. The server looks for `"jid":"…"` anywhere in the stored JSON, so
             a job whose arguments hold that is meant too.
-        jobtype: Those of this type.
+        jobtype: Those of this type. The server looks for `"jobtype":"…"` likewise.
         pattern: Those whose stored JSON matches this glob: `*`, `?`, `[…]`, a backslash in front of
             what is to be taken as it is. With a jobtype, both must hold.
         everything: All of them. Only this word says so.
@@ -87,7 +89,7 @@ def _checked_jids(jids: Sequence[str]) -> list[str]:
 
 
 def _checked_pattern(pattern: str) -> str:
-    if not pattern.strip("*"):
+    if not any(map(str.isalnum, _CLASS.sub("", pattern))):
         raise UsageError("this pattern means every job of the set: say everything=True")
     if not (pattern.startswith(("*", "{")) and pattern.endswith(("*", "}"))):
         raise UsageError(

@@ -189,3 +189,16 @@ async def test_a_report_of_a_job_that_is_not_reserved_is_refused() -> None:
             with pytest.raises(JobNotFoundError):
                 await consumer.fail(JOB, errtype="Mistake", message="never fetched")
             await consumer.ack(JOB)
+
+
+async def test_two_fetches_at_once_are_refused_since_both_would_get_the_same_job() -> None:
+    async with (
+        peering() as peer,
+        Client(dial=peer.dial) as client,
+        client.consumer() as consumer,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(consumer.fetch, "default")
+        await peer.saw("FETCH")
+        with pytest.raises(UsageError, match="one job at a time"):
+            await consumer.fetch("default")

@@ -277,6 +277,23 @@ async def test_a_server_that_does_not_say_which_it_is_costs_no_push() -> None:
     async with peering() as peer, Client(dial=peer.dial) as client:
         peer.answer("INFO", b"-ERR context deadline exceeded\r\n")
         await client.push(Job("order").unique_for(60))
-        with pytest.warns(UserWarning, match="no Faktory Enterprise"):
+        await client.push(Job("order").unique_for(60))
+        assert len(peer.of("INFO")) == 1
+        assert len(peer.of("PUSHB")) == 2
+
+
+async def test_a_push_that_has_a_time_of_its_own_does_not_wait_for_the_hint() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        await client.push(Job("order").unique_for(60), timeout=1)
+        assert peer.of("INFO") == []
+
+
+async def test_a_warning_that_is_made_an_error_does_not_come_out_of_the_push(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with EmbeddedServer() as server, Client(server.url) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
             await client.push(Job("order").unique_for(60))
-        assert len(peer.of("INFO")) == 2
+        assert server.counters.enqueued == 1
+    assert "it is no Faktory Enterprise" in caplog.text
