@@ -189,6 +189,9 @@ class Fetcher:
             run = await self._bring(connection, self._fetchers.commands.fetch(names), sent_at)
         except FaktoryError as error:
             problem = error
+            if isinstance(error, ServerError):
+                # In a stall the server may have lost a job by this; it does not say which.
+                _log.warning("a FETCH was answered by an error: %s", error)
         finally:
             if run is None:
                 self._gate.give_back(names)
@@ -268,8 +271,6 @@ class Fetcher:
     async def _recover(self, error: FaktoryError) -> None:
         with self._phases.before(Phase.QUIET):
             if isinstance(error, ServerError):
-                # In a stall the server may have lost a job by this; it does not say which.
-                _log.warning("a FETCH was answered by an error: %s", error)
                 await self._line.pause()
             else:
                 await self._line.broke(error)

@@ -156,6 +156,20 @@ async def test_a_fetch_answered_by_an_error_is_logged_and_tried_again(
     assert "a FETCH was answered by an error: context deadline exceeded" in caplog.text
 
 
+async def test_an_error_is_logged_too_where_the_fetcher_then_leaves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with peering() as peer:
+        peer.offer(Job("order"))
+        peer.answer("FETCH", peer.fetch, peer.fetch, error("context deadline exceeded"))
+        worker = Worker({"order": accept}, dial=peer.dial, concurrency=5)
+        async with running(worker) as run:
+            await peer.saw("FETCH", 3)
+            await peer.until(lambda: worker.stats.fetchers == 1)
+            await run.stop()
+    assert "a FETCH was answered by an error: context deadline exceeded" in caplog.text
+
+
 async def test_a_fetch_with_a_senseless_answer_is_tried_again_elsewhere() -> None:
     async with peering() as peer:
         peer.answer("FETCH", b"+OK\r\n", b"*1\r\n", b"$3\r\nabcdef")
