@@ -85,6 +85,25 @@ class Envelope(Struct, frozen=True):
             raise InvalidJobError(problem)
         return Envelope(data, jid, problem, _NO_FIELDS)
 
+    @staticmethod
+    def outlined(outline: bytes, size: int) -> "Envelope":
+        """Make an envelope of a job that was too large to be kept, so that it can be reported.
+
+        Its `job()` raises, and it has no bytes to be pushed again.
+
+        Args:
+            outline: A JSON object with what is known of the job.
+            size: How many bytes it had.
+
+        Raises:
+            InvalidJobError: there is no jid among that.
+        """
+        problem = f"the fetched job has {size} bytes, more than this worker accepts"
+        known = Envelope.decode(outline)
+        if not known.jid:
+            raise InvalidJobError(problem)
+        return Envelope(b"", known.jid, problem, known._fields)
+
     def __repr__(self) -> str:
         return f"Envelope(jid={self.jid!r}, <{len(self.raw)} bytes>)"
 

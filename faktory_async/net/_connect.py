@@ -38,6 +38,7 @@ class Connector:
         identity: Who says HELLO.
         limits: How much a reply may hold.
         timeouts: How long dial and handshake, and later each command, may take.
+        skip: Whether a reply over its limit is skipped, or ends the connection.
 
     Attributes:
         address: Where the server is.
@@ -57,12 +58,14 @@ class Connector:
         identity: Identity = PRODUCER,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        skip: bool = False,
     ) -> None:
         self.address = address
         self.limits = limits or _from_url(Limits, address, _LIMITS)
         self.timeouts = timeouts or _from_url(Timeouts, address, _TIMEOUTS)
         self._tls = _tls(address, tls)
         self._dial = dial
+        self._skip = skip
         self._identity = _named(identity, address)
         self._context: ssl.SSLContext | None = None
 
@@ -87,7 +90,7 @@ class Connector:
                     identity=self._identity,
                     password=self.address.password,
                     timeout=self.timeouts.command,
-                    session=ClientSession(max_bulk=self.limits.max_reply),
+                    session=ClientSession(max_bulk=self.limits.max_reply, skip=self._skip),
                 )
         except FaktoryError as error:
             error.add_note(f"while connecting to {self.address}")

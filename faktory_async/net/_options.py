@@ -13,7 +13,8 @@ class Limits(Struct, frozen=True, kw_only=True):
         max_idle: Connections that are kept open though nobody uses them; all of them by default.
         idle_expiry: Seconds after which an idle connection is not used again but replaced; None
             for never. Whatever stands in between, such as a load balancer, may have forgotten it.
-        max_reply: Bytes of one reply; a larger one ends its connection with a `ProtocolError`.
+        max_reply: Bytes of one reply; a larger one ends its connection with a `ProtocolError`. A
+            worker fails a job that is larger, and goes on.
         max_job: Bytes of an encoded job that is pushed; a larger one is refused with an
             `InvalidJobError`. The server has no limit; what workers accept in one reply is one.
     """

@@ -56,6 +56,7 @@ class ClientSession:
     Args:
         max_line: The longest line accepted, in bytes.
         max_bulk: The longest bulk accepted, in bytes.
+        skip: Whether a longer one is skipped, and gives an `OversizedReply`, or ends the session.
 
     Attributes:
         state: Where the session is.
@@ -63,11 +64,13 @@ class ClientSession:
         written: How many bytes the session has given out.
     """
 
-    def __init__(self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK) -> None:
+    def __init__(
+        self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK, skip: bool = False
+    ) -> None:
         self.state = State.GREETING
         self.greeting: Greeting | None = None
         self.written = 0
-        self._reader = ReplyReader(max_line=max_line, max_bulk=max_bulk)
+        self._reader = ReplyReader(max_line=max_line, max_bulk=max_bulk, skip=skip)
         self._tickets: deque[Ticket] = deque()
         self._uninvited = False  # the reply that arrives was begun before any command was due
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from faktory_async.errors import ProtocolError
+from faktory_async.protocol._outline import Outline
 
 MAX_LINE: Final = 64 * 1024
 MAX_BULK: Final = 64 * 1024 * 1024
@@ -43,7 +44,20 @@ class NullReply(Struct, frozen=True):
     """`$-1`: nothing there."""
 
 
-Reply: TypeAlias = SimpleReply | ErrorReply | BulkReply | NullReply
+class OversizedReply(Struct, frozen=True):
+    """A bulk that was longer than the limit, and was skipped.
+
+    Attributes:
+        size: How many bytes it had.
+        outline: A JSON object with what the bulk said of a job's `jid`, `queue`, `jobtype` and
+            `reserve_for`, where these were found.
+    """
+
+    size: int
+    outline: bytes
+
+
+Reply: TypeAlias = SimpleReply | ErrorReply | BulkReply | NullReply | OversizedReply
 
 OK: Final = SimpleReply("OK")
 NULL: Final = NullReply()
@@ -54,7 +68,13 @@ _FREQUENT: Final[dict[bytes, Reply]] = {b"+OK\r\n": OK, b"$2\r\n{}\r\n": BulkRep
 
 
 def encode_reply(reply: Reply) -> bytes:
-    """Return the bytes of one reply as the server sends them."""
+    """Return the bytes of one reply as the server sends them.
+
+    Raises:
+        TypeError: for a reply that was skipped.
+    """
+    if isinstance(reply, OversizedReply):
+        raise TypeError("the bytes of a reply that was skipped are gone")
     if isinstance(reply, BulkReply):
         return b"$%d\r\n%b\r\n" % (len(reply.data), reply.data)
     if isinstance(reply, NullReply):
@@ -67,6 +87,8 @@ def shown(reply: Reply) -> str:
     """Return the reply for an error's message, cut to what a line of a log can bear."""
     if isinstance(reply, BulkReply):
         return f"a bulk of {len(reply.data)} bytes"
+    if isinstance(reply, OversizedReply):
+        return f"a bulk of {reply.size} bytes, which is over the limit"
     if isinstance(reply, NullReply):
         return repr("$-1")
     text = reply.text[:40]
@@ -82,11 +104,17 @@ class ReplyReader:
     Args:
         max_line: The longest line accepted, in bytes, without its CRLF.
         max_bulk: The longest bulk accepted, in bytes.
+        skip: Whether a longer one is skipped, and gives an `OversizedReply`, or is an error.
     """
 
-    def __init__(self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK) -> None:
+    def __init__(
+        self, *, max_line: int = MAX_LINE, max_bulk: int = MAX_BULK, skip: bool = False
+    ) -> None:
         self._max_line = max_line
         self._max_bulk = max_bulk
+        self._skip = skip
+        self._outline: Outline | None = None  # of the bulk that is being skipped
+        self._left = 0  # bytes of it
         self._buffer = bytearray()
         self._searched = 0
         self._bulk_length: int | None = None
@@ -151,15 +179,30 @@ class ReplyReader:
         self._searched = end + 2
         return end + 2, self._line(bytes(self._buffer[start:end]))
 
-    def _next_bulk(self, start: int, length: int) -> tuple[int, Reply] | None:
-        end = start + length
+    def _next_bulk(self, start: int, length: int) -> tuple[int, Reply | None] | None:
+        if self._left:
+            return self._skipped(start)
+        end = start + (length if self._outline is None else 0)
         if len(self._buffer) < end + 2:
             return None
         if not self._buffer.startswith(_CRLF, end):
             raise ProtocolError("the server sent a bulk that is longer than its length says")
         self._bulk_length = None
         self._searched = end + 2
+        if self._outline is not None:
+            outline, self._outline = self._outline, None
+            return end + 2, OversizedReply(length, outline.document())
         return end + 2, BulkReply(bytes(memoryview(self._buffer)[start:end]))
+
+    def _skipped(self, start: int) -> tuple[int, None] | None:
+        """Let what has come of a bulk go by; None when there is nothing."""
+        piece = bytes(memoryview(self._buffer)[start : start + self._left])
+        if not piece:
+            return None
+        if self._outline is not None:
+            self._outline.feed(piece)
+        self._left -= len(piece)
+        return start + len(piece), None
 
     def _line(self, line: bytes) -> Reply | None:
         """The reply of a whole line; None for the header of a bulk."""
@@ -181,9 +224,12 @@ class ReplyReader:
             raise ProtocolError(f"the server sent {line[:40]!r}, which is no length")
         length = int(digits)
         if length > self._max_bulk:
-            raise ProtocolError(
-                f"the server sent a reply of {length} bytes; the limit is {self._max_bulk}"
-            )
+            if not self._skip:
+                raise ProtocolError(
+                    f"the server sent a reply of {length} bytes; the limit is {self._max_bulk}"
+                )
+            self._outline = Outline()
+            self._left = length
         self._bulk_length = length
         return None
 

@@ -15,7 +15,7 @@ import anyio.lowlevel
 from faktory_async.errors import FaktoryError, InvalidJobError, ServerError
 from faktory_async.model import Envelope
 from faktory_async.net import Connection, Native
-from faktory_async.protocol import Command, Fetch, Ticket
+from faktory_async.protocol import Command, Fetch, OversizedReply, Ticket
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line
@@ -212,15 +212,15 @@ class Fetcher:
         """Send a FETCH and return what it brings, whatever that takes."""
         self._fetchers.fetching += 1
         try:
-            data = await self._exchange(connection, command, sent_at)
+            found = await self._exchange(connection, command, sent_at)
         finally:
             self._fetchers.fetching -= 1
         self._line.worked()
-        return None if data is None else _run(data, sent_at)
+        return None if found is None else _run(found, sent_at)
 
     async def _exchange(
         self, connection: Connection, command: Fetch, sent_at: Moment
-    ) -> bytes | None:
+    ) -> bytes | OversizedReply | None:
         riders = self._riders.board()
         if self._leaving:
             self._leaving = False
@@ -238,7 +238,8 @@ class Fetcher:
         elif connection.unposted:
             await connection.hand_over(ticket, shield=True)
         await connection.receive(ticket)
-        return command.decode(ticket.replies[-1])
+        reply = ticket.replies[-1]
+        return reply if isinstance(reply, OversizedReply) else command.decode(reply)
 
     async def _land(
         self,
@@ -276,9 +277,12 @@ class Fetcher:
                 await self._line.broke(error)
 
 
-def _run(data: bytes, sent_at: Moment) -> Run | None:
+def _run(found: bytes | OversizedReply, sent_at: Moment) -> Run | None:
     try:
-        envelope = Envelope.decode(data)
+        if isinstance(found, OversizedReply):
+            envelope = Envelope.outlined(found.outline, found.size)
+        else:
+            envelope = Envelope.decode(found)
     except InvalidJobError as error:
         problem = str(error)
     else:

@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from faktory_async.client import Client
 from faktory_async.errors import UsageError
 from faktory_async.model import world
-from faktory_async.net import TLS, Address, Connector, Dial, Home, Timeouts
+from faktory_async.net import TLS, Address, Connector, Dial, Home, Limits, Timeouts
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
@@ -103,6 +103,8 @@ class Worker:
             or on the `loop`. By default in a thread, and on the loop where `dial` is given, which
             only works there.
         timeouts: How long dialling and commands may take.
+        max_reply: How many bytes of a job are accepted; a larger one is failed unread. By default
+            what the URL says, else 64 MiB.
         connect_timeout: Within how many seconds, a number or a `timedelta`, the run must have its
             first connection, in as many tries as fit in; else it ends with a `ConnectError`. By
             default it waits for its server for ever.
@@ -141,6 +143,7 @@ class Worker:
         max_jobs: int | None = None,
         beat: Literal["thread", "loop"] | None = None,
         timeouts: Timeouts | None = None,
+        max_reply: int | None = None,
         connect_timeout: float | timedelta | None = None,
         client: Client | None = None,
         **listeners: Unpack[Listeners],
@@ -173,8 +176,18 @@ class Worker:
         self._queues = choice(queues)
         limits = check_limits(queue_limits)
 
+        bounds = None if max_reply is None else Limits(max_reply=max_reply)
+
         def connector(who: Identity) -> Connector:
-            return Connector(address, tls=tls, dial=dial, identity=who, timeouts=timeouts)
+            return Connector(
+                address,
+                tls=tls,
+                dial=dial,
+                identity=who,
+                limits=bounds,
+                timeouts=timeouts,
+                skip=True,
+            )
 
         def producer() -> Client:
             return Client(address, dial=dial, tls=tls, timeouts=timeouts)

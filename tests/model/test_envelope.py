@@ -388,3 +388,19 @@ def test_the_repr_shows_nothing_of_the_contents() -> None:
     envelope = Envelope.decode(b'{"jid":"12345678","args":["secret"]}')
     assert repr(envelope) == "Envelope(jid='12345678', <36 bytes>)"
     assert "secret" not in repr(envelope.__rich_repr__())
+
+
+def test_a_job_that_was_too_large_is_known_by_its_outline() -> None:
+    outline = b'{"jid":"12345678","queue":"q","jobtype":"order","reserve_for":60}'
+    envelope = Envelope.outlined(outline, 100_000_000)
+    known = (envelope.jid, envelope.queue, envelope.jobtype, envelope.reserve_for)
+    assert known == ("12345678", "q", "order", 60)
+    assert envelope.raw == b""
+    with pytest.raises(InvalidJobError, match="has 100000000 bytes, more than this worker accepts"):
+        envelope.job()
+
+
+@pytest.mark.parametrize("outline", [b"{}", b'{"queue":"q"}', b'{"jid":5}', b'{"jid":"\xff"}'])
+def test_a_job_that_was_too_large_and_has_no_jid_cannot_be_reported(outline: bytes) -> None:
+    with pytest.raises(InvalidJobError):
+        Envelope.outlined(outline, 100_000_000)

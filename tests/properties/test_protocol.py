@@ -26,6 +26,7 @@ from faktory_async.protocol import (
     Flush,
     Identity,
     Info,
+    OversizedReply,
     Push,
     PushBulk,
     Reply,
@@ -98,7 +99,54 @@ def test_any_bytes_give_the_same_replies_and_the_same_error_however_they_are_cut
     good: list[Reply], bad: bytes, cuts: list[int]
 ) -> None:
     data = b"".join(map(encode_reply, good)) + bad
-    limits = {"max_line": 40, "max_bulk": 60}
+    limits: dict[str, Any] = {"max_line": 40, "max_bulk": 60}
+    whole = read(ReplyReader(**limits), [data])
+    assert read(ReplyReader(**limits), pieces(data, cuts)) == whole
+    assert read(ReplyReader(**limits), [data[i : i + 1] for i in range(len(data))]) == whole
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from('"\\{[]}:,'),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=12,
+)
+jobs = st.dictionaries(
+    st.sampled_from(["custom", "failure", "args", "at", "", 'j"d'])
+    | st.sampled_from(["jid", "queue", "jobtype", "reserve_for"]),
+    json_values,
+)
+
+
+@given(jobs, st.booleans(), st.integers(0, 60), st.lists(st.integers(0, 10_000), max_size=20))
+@settings(deadline=None)
+def test_a_job_that_is_too_large_is_outlined_however_it_is_cut(
+    job: dict[str, Any],
+    ascii_only: bool,  # noqa: FBT001 - drawn
+    limit: int,
+    cuts: list[int],
+) -> None:
+    document = json.dumps(job, ensure_ascii=ascii_only).encode()
+    data = encode_reply(BulkReply(document)) + b"+OK\r\n"
+    reader = ReplyReader(max_bulk=limit, skip=True)
+    (first, *rest), error = read(reader, pieces(data, cuts))
+    assert (rest, error, reader.pending) == ([OK], None, False)
+    if len(document) <= limit:
+        assert first == BulkReply(document)
+        return
+    assert isinstance(first, OversizedReply)
+    assert first.size == len(document)
+    names = ("jid", "queue", "jobtype", "reserve_for")
+    plain = {name: job[name] for name in names if not isinstance(job.get(name, []), dict | list)}
+    assert json.loads(first.outline) == plain
+
+
+@given(st.lists(replies, max_size=3), garbage, st.lists(st.integers(0, 10_000), max_size=20))
+@settings(deadline=None)
+def test_whatever_is_skipped_is_the_same_however_it_is_cut(
+    good: list[Reply], bad: bytes, cuts: list[int]
+) -> None:
+    data = b"".join(map(encode_reply, good)) + bad
+    limits: dict[str, Any] = {"max_line": 40, "max_bulk": 20, "skip": True}
     whole = read(ReplyReader(**limits), [data])
     assert read(ReplyReader(**limits), pieces(data, cuts)) == whole
     assert read(ReplyReader(**limits), [data[i : i + 1] for i in range(len(data))]) == whole

@@ -11,6 +11,7 @@ from faktory_async.protocol import (
     BulkReply,
     ErrorReply,
     NullReply,
+    OversizedReply,
     Reply,
     ReplyReader,
     SimpleReply,
@@ -241,6 +242,56 @@ def test_a_longer_bulk_is_refused_by_its_length_alone() -> None:
         ReplyReader(max_bulk=10).feed(b"$11\r\n")
 
 
+# -- what is skipped --------------------------------------------------------------------------
+
+
+def skipping(**limits: int) -> ReplyReader:
+    return ReplyReader(**limits, skip=True)  # type: ignore[arg-type]  # ints are limits
+
+
+BIG = b'{"custom":{"jid":"no"},"jid":"12345678","queue":"q"}'
+
+
+def test_a_longer_bulk_can_be_skipped_with_an_outline_left() -> None:
+    reader = skipping(max_bulk=10)
+    sent = b"+OK\r\n" + encode_reply(BulkReply(BIG)) + b"$10\r\n0123456789\r\n+OK\r\n"
+    oversized = OversizedReply(len(BIG), b'{"jid":"12345678","queue":"q"}')
+    replies = [OK, oversized, BulkReply(b"0123456789"), OK]
+    assert reader.feed(sent) == replies
+    assert not reader.pending
+    assert bytewise(reader, sent) == replies
+    assert not reader.pending
+
+
+def test_what_is_skipped_is_pending_until_its_last_byte_and_takes_no_room() -> None:
+    reader = skipping(max_bulk=10)
+    assert reader.feed(b"$1000000000\r\n") == []
+    for _ in range(100):
+        assert reader.feed(bytes(10_000)) == []
+        assert reader.pending
+        assert len(reader._buffer) == 0
+
+
+def test_a_frequent_reply_is_no_shortcut_within_what_is_skipped() -> None:
+    reader = skipping(max_bulk=4)
+    assert reader.feed(b"$5\r\n") == []
+    assert reader.feed(b"+OK\r\n") == []
+    assert reader.feed(b"\r\n") == [OversizedReply(5, b"{}")]
+
+
+@pytest.mark.parametrize("sent", [b"$11\r\n01234567890ab", b"$11\r\n01234567890\n\r"])
+def test_a_skipped_bulk_that_is_longer_than_it_says_is_refused(sent: bytes) -> None:
+    for cut in range(1, len(sent)):
+        reader = skipping(max_bulk=10)
+        with pytest.raises(ProtocolError, match="longer than its length says"):
+            reader.feed(sent[:cut]) or reader.feed(sent[cut:])
+
+
+def test_what_was_skipped_cannot_be_written() -> None:
+    with pytest.raises(TypeError, match="gone"):
+        encode_reply(OversizedReply(5, b"{}"))
+
+
 # -- cost -------------------------------------------------------------------------------------
 
 
@@ -287,6 +338,7 @@ def test_reading_is_linear_in_the_bytes_however_they_are_cut(sent: bytes, step: 
         (ErrorReply("E" * 100, "x" * 1000), f"'-{'E' * 40} {'x' * 40}'"),
         (BulkReply(b"secret"), "a bulk of 6 bytes"),
         (NullReply(), "'$-1'"),
+        (OversizedReply(6, b"{}"), "a bulk of 6 bytes, which is over the limit"),
     ],
 )
 def test_an_error_shows_a_reply_in_a_few_words(reply: Reply, text: str) -> None:
