@@ -13,11 +13,8 @@ import signal
 import sys
 import warnings
 from collections import Counter
-from contextlib import suppress
-from typing import Final
 
 import anyio
-import anyio.abc
 
 from faktory_async import Client, Timeouts
 from faktory_async.model import Envelope
@@ -26,49 +23,7 @@ from faktory_async.protocol import Ack, Fetch
 from tests.client import test_storm
 from tests.client.test_storm import Storm
 from tests.real import RealServer
-
-_NETWORK: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-
-
-class Proxy:
-    """Stands in front of a server, and cuts connections when it is told to."""
-
-    def __init__(self, port: int) -> None:
-        self.cuts = 0
-        self._port = port
-        self._open: list[anyio.CancelScope] = []
-
-    async def __call__(self, near: anyio.abc.SocketStream) -> None:
-        with suppress(*_NETWORK), anyio.CancelScope() as scope:
-            self._open.append(scope)
-            try:
-                async with (
-                    near,
-                    await anyio.connect_tcp("127.0.0.1", self._port) as far,
-                    anyio.create_task_group() as group,
-                ):
-                    group.start_soon(self._copy, near, far, scope)
-                    group.start_soon(self._copy, far, near, scope)
-            except* _NETWORK:
-                pass
-            finally:
-                self._open.remove(scope)
-
-    async def _copy(
-        self,
-        source: anyio.abc.SocketStream,
-        target: anyio.abc.SocketStream,
-        scope: anyio.CancelScope,
-    ) -> None:
-        with suppress(*_NETWORK):
-            async for data in source:
-                await target.send(data)
-        scope.cancel()
-
-    def cut(self, chance: random.Random) -> None:
-        if self._open:
-            self.cuts += 1
-            chance.choice(self._open).cancel()
+from tests.real._proxy import Proxy, proxied
 
 
 async def disturb(server: RealServer, proxy: Proxy, chance: random.Random) -> None:
@@ -106,19 +61,13 @@ async def main(server: RealServer, pushes: int, seed: int, *, natively: bool) ->
     test_storm.PUSHES = pushes  # type: ignore[misc]  # pyright: ignore[reportConstantRedefinition]
     chance = random.Random(seed)  # noqa: S311 - a storm, no secret
     proxy = Proxy(server.port)
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    url = f"tcp://127.0.0.1:{port}"
-    client = Client(url, timeouts=Timeouts(connect=1))
-    storm = Storm(client, seed, natively=natively)
-    async with anyio.create_task_group() as group:
-        group.start_soon(listener.serve, proxy)
+    async with proxied(proxy) as url:
+        client = Client(url, timeouts=Timeouts(connect=1))
+        storm = Storm(client, seed, natively=natively)
         async with client, anyio.create_task_group() as weather:
             weather.start_soon(disturb, server, proxy, chance)
             await storm.rage()
             weather.cancel_scope.cancel()
-        group.cancel_scope.cancel()
-    await listener.aclose()
     os.kill(server.redis_pid, signal.SIGCONT)
     with anyio.CancelScope(shield=True):
         await anyio.sleep(6)  # what redis was given while it was stopped
