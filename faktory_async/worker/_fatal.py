@@ -7,6 +7,7 @@ def ends_the_program(error: BaseException) -> bool:
     So it is for `KeyboardInterrupt` and `SystemExit`, and for a group with anything in it that is
     no `Exception`. Any other exception is its job's alone, whatever it derives from.
     """
-    if isinstance(error, BaseExceptionGroup):
-        return not isinstance(error, ExceptionGroup)
-    return isinstance(error, KeyboardInterrupt | SystemExit)
+    kind = type(error)  # `isinstance` would ask the exception, which may do anything
+    if issubclass(kind, BaseExceptionGroup):
+        return not issubclass(kind, ExceptionGroup)
+    return issubclass(kind, KeyboardInterrupt | SystemExit)

@@ -78,18 +78,28 @@ def sound(outcome: object) -> Outcome:
 def _raised(error: BaseException, job: Job, run: Run) -> Outcome:
     # asyncio's on trio too: a library may bring it along.
     cancelled = (anyio.get_cancelled_exc_class(), asyncio.CancelledError)
-    if isinstance(error, BaseExceptionGroup):
+    kind = type(error)  # `isinstance` would ask the exception, which may do anything
+    if issubclass(kind, BaseExceptionGroup):
         # Tasks of the handler that were cancelled with it say nothing of their own.
         group = cast("BaseExceptionGroup[BaseException]", error)
-        _, rest = group.split(cancelled)
+        rest = _without(group, cancelled)
         if rest is None:
             return _cancelled(group, job, run)
         error = rest
-    elif isinstance(error, (*cancelled, CutShort)):
+    elif issubclass(kind, (*cancelled, CutShort)):
         return _cancelled(error, job, run)
     if ends_the_program(error):
         run.fatal = error
     return failure(error, job)
+
+
+def _without(
+    group: BaseExceptionGroup[BaseException], cancelled: tuple[type[BaseException], ...]
+) -> BaseException | None:
+    try:
+        return group.split(cancelled)[1]
+    except Exception:  # noqa: BLE001 - a group's own `derive` may do anything
+        return group
 
 
 def _cancelled(error: BaseException | None, job: Job, run: Run) -> Outcome:

@@ -1,12 +1,14 @@
 """From an exception to a FAIL's errtype, message and backtrace."""
 
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from faktory_async import Job
 from faktory_async.worker import Fail
+from faktory_async.worker import _backtrace as backtraces
 from faktory_async.worker._failure import cut, failure
 
 
@@ -153,3 +155,218 @@ def test_the_end_of_recursion_makes_a_failure() -> None:
     assert fail.errtype == "RecursionError"
     assert len(fail.backtrace) == 50
     assert sys.getrecursionlimit() > 50
+
+
+# -- what belongs to an exception -----------------------------------------------------------------
+
+
+def heads(fail: Fail) -> list[str]:
+    """The lines of a backtrace that are no frames."""
+    return [line for line in fail.backtrace if "/" not in line]
+
+
+def from_a_cause() -> None:
+    try:
+        inner()
+    except ValueError as error:
+        raise HomeMadeError("no order") from error
+
+
+def within_a_handler() -> None:
+    try:
+        inner()
+    except ValueError:
+        raise HomeMadeError("no order")  # noqa: B904 - that is the point
+
+
+def from_nothing() -> None:
+    try:
+        inner()
+    except ValueError:
+        raise HomeMadeError("no order") from None
+
+
+@pytest.mark.parametrize(
+    ("function", "head"),
+    [
+        (from_a_cause, ["caused by ValueError: boom"]),
+        (within_a_handler, ["while handling ValueError: boom"]),
+        (from_nothing, []),
+    ],
+)
+def test_what_led_to_it_follows_with_its_own_frames(
+    function: Callable[[], None], head: list[str]
+) -> None:
+    fail = failure(caught(function))
+    assert fail.message == "no order"
+    assert fail.backtrace[0].startswith(place(function, 4))
+    assert heads(fail) == head
+    for line in head:
+        below = fail.backtrace[fail.backtrace.index(line) + 1]
+        assert below == place(inner, 1) + ': raise ValueError("boom")'
+
+
+def test_notes_follow_the_message_and_are_told_of_causes_too() -> None:
+    cause = ValueError("boom")
+    cause.add_note("at 5")
+    error = HomeMadeError("no order")
+    error.__cause__ = cause
+    error.add_note("order 7")
+    error.add_note("customer 8")
+    fail = failure(error)
+    assert fail.message == "no order\norder 7\ncustomer 8"
+    assert fail.backtrace == ("caused by ValueError: boom at 5",)
+
+
+def test_a_group_is_unfolded_into_message_and_backtrace() -> None:
+    first, second = caught(inner), KeyError("k")
+    second.__cause__ = OSError("disk")
+    group = ExceptionGroup("all", [ValueError("x"), ExceptionGroup("some", [second])])
+    assert isinstance(first, ValueError)
+    fail = failure(ExceptionGroup("top", [group, first]))
+    assert fail.errtype == "ExceptionGroup"
+    assert fail.message == (
+        "top (2 sub-exceptions): ValueError: x; KeyError: 'k'; ValueError: boom"
+    )
+    assert heads(fail) == [
+        "in the group: ExceptionGroup: all (2 sub-exceptions)",
+        "in the group: ValueError: x",
+        "in the group: ExceptionGroup: some (1 sub-exception)",
+        "in the group: KeyError: 'k'",
+        "caused by OSError: disk",
+        "in the group: ValueError: boom",
+    ]
+    last = fail.backtrace.index("in the group: ValueError: boom")
+    assert fail.backtrace[last + 1].startswith(place(inner, 1))
+
+
+def test_a_deep_traceback_leaves_room_for_the_cause() -> None:
+    error = caught(lambda: deep(80))
+    error.__cause__ = caught(inner)
+    fail = failure(error)
+    assert len(fail.backtrace) == 50
+    assert fail.backtrace[0].startswith(place(deep, 3))
+    assert fail.backtrace[-2] == "caused by ValueError: boom"
+    assert fail.backtrace[-1].startswith(place(inner, 1))
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3, 5, 8])
+def test_however_few_lines_there_are_the_first_is_the_innermost_frame(lines: int) -> None:
+    error = caught(lambda: deep(80))
+    error.__cause__ = caught(from_a_cause)
+    fail = failure(error, Job("order", backtrace=lines))
+    assert len(fail.backtrace) == lines
+    assert fail.backtrace[0].startswith(place(deep, 3))
+
+
+def test_a_line_about_another_exception_is_one_line() -> None:
+    error = ValueError("boom")
+    error.__cause__ = OSError("one\ntwo" + " three" * 1_000)
+    [line] = failure(error).backtrace
+    assert line.startswith("caused by OSError: one two three")
+    assert len(line) < 400
+
+
+# -- and whatever that does -----------------------------------------------------------------------
+
+
+def test_a_chain_of_causes_without_an_end_ends() -> None:
+    first = error = ValueError("0")
+    for number in range(1, 10_000):
+        error.__cause__ = ValueError(str(number))
+        error = error.__cause__
+    error.__cause__ = first
+    fail = failure(first)
+    assert list(fail.backtrace) == [f"caused by ValueError: {n}" for n in range(1, 11)]
+
+
+def test_a_circle_of_causes_is_told_once() -> None:
+    error, other = ValueError("a"), ValueError("b")
+    error.__cause__, other.__cause__ = other, error
+    assert failure(error).backtrace == ("caused by ValueError: b",)
+
+
+def test_a_group_nested_deeply_and_a_wide_one_are_told_in_part() -> None:
+    nested: Exception = ValueError("core")
+    for _ in range(500):
+        nested = ExceptionGroup[Exception]("g", [nested])
+    assert len(failure(nested).backtrace) == 10
+    wide = failure(ExceptionGroup("wide", [ValueError(n) for n in range(10_000)]))
+    assert len(wide.backtrace) == 10
+    assert wide.message.endswith("ValueError: 8; ValueError: 9")
+
+
+class Hostile(BaseException):
+    """Raises at every look at it."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+def test_an_exception_that_raises_at_every_look_is_reported() -> None:
+    fail = failure(caught(lambda: (_ for _ in ()).throw(Hostile())))
+    assert fail.errtype.endswith("Hostile")
+    assert fail.message == "(its text cannot be read: SystemExit)"
+    assert fail.backtrace
+    outer_one = ValueError("boom")
+    outer_one.__cause__ = Hostile()
+    assert heads(failure(outer_one))[0].endswith("(its text cannot be read: SystemExit)")
+
+
+def endless_notes() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.mark.parametrize(
+    ("notes", "message"),
+    [
+        (5, "boom"),
+        (None, "boom"),
+        ([7, "\ud800"], "boom\n7\n?"),
+        (endless_notes(), "boom\n" + "\n".join(map(str, range(10)))),
+    ],
+)
+def test_notes_of_any_kind_are_told_where_they_can_be(notes: object, message: str) -> None:
+    error = ValueError("boom")
+    error.__notes__ = notes  # type: ignore[assignment]  # that is the point  # pyright: ignore[reportAttributeAccessIssue]
+    assert failure(error).message == message
+
+
+def test_a_text_with_a_format_of_its_own_is_told_in_a_group() -> None:
+    class Stubborn(str):
+        __slots__ = ()
+
+        def __format__(self, spec: str) -> str:
+            raise ValueError("no")
+
+    class StubbornError(Exception):
+        def __str__(self) -> str:
+            return Stubborn("text")
+
+    assert failure(ExceptionGroup("g", [StubbornError()])).message.endswith("StubbornError: text")
+
+
+def test_surrogates_in_a_backtrace_become_question_marks() -> None:
+    space: dict[str, Callable[[], None]] = {}
+    exec(compile("def f():\n    raise ValueError\n", "a\udc80.py", "exec"), space)  # noqa: S102 - makes a function of a file with an odd name
+    assert failure(caught(space["f"])).backtrace[0] == "a?.py:2 in f"
+
+
+def test_frames_that_cannot_be_read_are_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(backtraces, "_read_frames", broken)
+    assert failure(caught(inner)).backtrace == ("(its backtrace cannot be read)",)
+
+
+def test_an_interrupt_from_the_keyboard_is_not_taken_for_a_broken_text() -> None:
+    class InterruptedError_(Exception):  # noqa: N801, N818 - of this test alone
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failure(InterruptedError_())

@@ -72,6 +72,24 @@ class HomeMade(BaseException):
     pass
 
 
+class Hostile(Exception):  # noqa: N818 - by its character
+    """Says nothing of itself."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise RuntimeError("no class")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Whole(ExceptionGroup[Exception]):
+    """Cannot be split."""
+
+    def derive(self, excs: Any, /) -> Any:
+        raise RuntimeError("no part")
+
+
 @pytest.mark.parametrize(
     ("error", "errtype"),
     [
@@ -79,6 +97,7 @@ class HomeMade(BaseException):
         (StopAsyncIteration(), "StopAsyncIteration"),
         (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
         (ExceptionGroup("group", [ValueError()]), "ExceptionGroup"),
+        (Whole("group", [ValueError(), TypeError()]), f"{__name__}.Whole"),
     ],
 )
 async def test_whatever_a_handler_raises_is_its_failure_alone(
@@ -87,6 +106,17 @@ async def test_whatever_a_handler_raises_is_its_failure_alone(
     first, second = Job("bad"), Job("good")
     fail, ack = await ended({"bad": raising(error), "good": accept}, first, second)
     assert (fail["jid"], fail["errtype"]) == (first.jid, errtype)
+    assert ack == {"jid": second.jid}
+
+
+async def test_an_exception_that_raises_when_it_is_looked_at_is_a_failure() -> None:
+    async def bad(job: Job) -> None:
+        raise Hostile
+
+    first, second = Job("bad"), Job("good")
+    fail, ack = await ended({"bad": bad, "good": accept}, first, second)
+    assert fail["errtype"] == f"{__name__}.Hostile"
+    assert fail["message"] == "(its text cannot be read: RuntimeError)"
     assert ack == {"jid": second.jid}
 
 
