@@ -15,22 +15,30 @@ import sys
 import anyio
 import msgspec
 
-from faktory_async import Client
+from faktory_async import Address, Client
 from tests.benchmarks.rates import Rate
 
 
-async def measure(command: str) -> Rate:
-    """Flush the server, run the command, and return what its last line says."""
-    async with Client() as client:
+async def measure(command: str, url: str) -> Rate:
+    """Run the command on an empty server, and return what its last line says."""
+    return msgspec.json.decode(await run(command, url), type=Rate)
+
+
+async def run(command: str, url: str) -> bytes:
+    """Flush the server, run the command, show its last line, and return it."""
+    async with Client(url) as client:
         await client.flush()
-    result = await anyio.run_process(shlex.split(command), env=dict(os.environ), stderr=None)
+    others = {name: value for name, value in os.environ.items() if name != "FAKTORY_PROVIDER"}
+    environment = others | {"FAKTORY_URL": url}
+    result = await anyio.run_process(shlex.split(command), env=environment, stderr=None)
     line = result.stdout.splitlines()[-1]
     print(line.decode(), flush=True)
-    return msgspec.json.decode(line, type=Rate)
+    return line
 
 
 async def main(rounds: int, commands: list[str]) -> None:
-    rates = [[await measure(command) for command in commands] for _ in range(rounds)]
+    url = Address.from_environment().secret_url
+    rates = [[await measure(command, url) for command in commands] for _ in range(rounds)]
     for place, command in enumerate(commands[1:], start=1):
         ratios = sorted(each[0].rate / each[place].rate for each in rates)
         cpu = sorted(each[0].cpu_us / each[place].cpu_us for each in rates)

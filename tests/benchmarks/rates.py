@@ -1,8 +1,11 @@
 """How fast jobs go out and are worked: one JSON line for one case.
 
     python -m tests.benchmarks.rates [--loop uvloop] push JOBS CLIENTS
+    python -m tests.benchmarks.rates [--loop uvloop] bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] work JOBS CONCURRENCY
+    python -m tests.benchmarks.rates [--loop uvloop] work-two JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] floor-push JOBS 1
+    python -m tests.benchmarks.rates [--loop uvloop] floor-bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] floor-work JOBS CONNECTIONS
 
 `FAKTORY_URL` names the server. The floor is a bare `asyncio.Protocol` that sends bytes made
@@ -16,15 +19,18 @@ import os
 import resource
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, cast
 
 import anyio
+import anyio.to_process
 import msgspec
 from msgspec import Struct
 
-from faktory_async import Address, Client, Job, Worker
+from faktory_async import Address, Client, Job, Limits, Worker
 
 _QUEUE: Final = "default"
+_CHUNK: Final = 1000  # jobs of one PUSHB
 _HELLO: Final = b'HELLO {"v":2}\r\n'
 
 
@@ -44,15 +50,16 @@ class Watch:
     """Takes the time of a case."""
 
     def __init__(self) -> None:
-        self._start, self._cpu = time.perf_counter(), _cpu_seconds()
+        self._start, self._cpu = time.perf_counter(), cpu_seconds()
 
     def stop(self, peer: str, case: str, clients: int, jobs: int) -> Rate:
         seconds = time.perf_counter() - self._start
-        cpu = _cpu_seconds() - self._cpu
+        cpu = cpu_seconds() - self._cpu
         return Rate(peer, case, clients, jobs, seconds, jobs / seconds, cpu / jobs * 1e6)
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """Return the seconds of CPU that this process has used, its own and the kernel's for it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
@@ -75,6 +82,17 @@ async def push(url: str, jobs: int, clients: int) -> Rate:
             for _ in range(clients):
                 group.start_soon(produce)
         return watch.stop("faktory-async", "push", clients, share * clients)
+
+
+async def bulk(url: str, jobs: int, connections: int) -> Rate:
+    """Push by `push_bulk`, the making of the jobs included."""
+    async with Client(url, limits=Limits(max_connections=connections)) as client:
+        await client.info()
+        many = (Job("bench", [number, "hello"], queue=_QUEUE) for number in range(jobs))
+        watch = Watch()
+        report = await client.push_bulk(many, chunk=_CHUNK, in_flight=connections)
+        report.raise_for_error()
+        return watch.stop("faktory-async", "bulk", connections, report.accepted)
 
 
 async def work(url: str, jobs: int, concurrency: int) -> Rate:
@@ -101,6 +119,51 @@ async def work(url: str, jobs: int, concurrency: int) -> Rate:
 
     await worker.run()
     return rates[0]
+
+
+async def work_two(url: str, jobs: int, concurrency: int) -> Rate:
+    """Work jobs that do nothing by two processes, from the first start of both to the last one."""
+    queue = f"two-{os.getpid()}"
+    async with Client(url) as client:
+        await client.push_bulk(
+            Job("bench", [number, "hello"], queue=queue) for number in range(jobs)
+        )
+    uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    shares: list[_Share] = []
+
+    async def one_process() -> None:
+        drain = partial(_drain, url, queue, concurrency, uvloop=uvloop)
+        shares.append(await anyio.to_process.run_sync(drain))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one_process)
+        group.start_soon(one_process)
+    counts, firsts, lasts, cpus = zip(*(share for share in shares if share[0]), strict=True)
+    done, seconds = sum(counts), max(lasts) - min(firsts)
+    cpu = sum(cpus) / done * 1e6
+    return Rate("faktory-async", "work-two", concurrency, done, seconds, done / seconds, cpu)
+
+
+# What one of several processes did: jobs, when it began the first and the last one on the machine's
+# one clock, and the seconds of CPU between them.
+_Share = tuple[int, float, float, float]
+
+
+def _drain(url: str, queue: str, concurrency: int, *, uvloop: bool) -> _Share:
+    """Work until the queue is empty."""
+    worker = Worker(url=url, queues=[queue], concurrency=concurrency, burst=True)
+    jobs, first, last, before, after = 0, 0.0, 0.0, 0.0, 0.0
+
+    @worker.register("bench")
+    async def bench(job: Job) -> None:
+        nonlocal jobs, first, last, before, after
+        last, after = time.perf_counter(), cpu_seconds()
+        if jobs == 0:
+            first, before = last, after
+        jobs += 1
+
+    anyio.run(worker.run, backend_options={"use_uvloop": uvloop})
+    return jobs, first, last, after - before
 
 
 # -- the floor ------------------------------------------------------------------------------------
@@ -175,6 +238,23 @@ async def floor_push(url: str, jobs: int, clients: int) -> Rate:
     return watch.stop("floor", "push", clients, jobs)
 
 
+async def floor_bulk(url: str, jobs: int, connections: int) -> Rate:
+    """Send PUSHBs of many jobs, all of whose bytes were made beforehand."""
+    job = b'"jobtype":"bench","queue":"%b","args":[1,"hello"],"retry":25' % _QUEUE.encode()
+    each = [b'{"jid":"%024d",%b}' % (number, job) for number in range(jobs)]
+    size = min(_CHUNK, jobs // connections)
+    lines = [b"PUSHB [%b]\r\n" % b",".join(each[n : n + size]) for n in range(0, jobs, size)]
+
+    firsts = [lines.pop() for _ in range(connections)]  # each connection has one to begin with
+
+    def following(_reply: bytes) -> bytes | None:
+        return lines.pop() if lines else None
+
+    watch = Watch()
+    await _run_floor(url, connections, lambda: _Bare(firsts.pop(), b"{}\r\n", following))
+    return watch.stop("floor", "bulk", connections, jobs)
+
+
 async def floor_work(url: str, jobs: int, connections: int) -> Rate:
     """Send each ACK in one packet with the next FETCH: the fewest bytes that a worker can send."""
     queue = f"floor-{os.getpid()}"
@@ -202,8 +282,11 @@ async def floor_work(url: str, jobs: int, connections: int) -> Rate:
 
 CASES: Final[dict[str, Callable[[str, int, int], Awaitable[Rate]]]] = {
     "push": push,
+    "bulk": bulk,
     "work": work,
+    "work-two": work_two,
     "floor-push": floor_push,
+    "floor-bulk": floor_bulk,
     "floor-work": floor_work,
 }
 
