@@ -117,7 +117,7 @@ jobs = st.dictionaries(
 )
 
 
-@given(jobs, st.booleans(), st.integers(0, 60), st.lists(st.integers(0, 10_000), max_size=20))
+@given(jobs, st.booleans(), st.integers(2, 60), st.lists(st.integers(0, 10_000), max_size=20))
 @settings(deadline=None)
 def test_a_job_that_is_too_large_is_outlined_however_it_is_cut(
     job: dict[str, Any],
