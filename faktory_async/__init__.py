@@ -13,6 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faktory_async.app import SERVER_DEFAULT as SERVER_DEFAULT
+    from faktory_async.app import App as App
+    from faktory_async.app import Backoff as Backoff
+    from faktory_async.app import ContextJob as ContextJob
+    from faktory_async.app import Dead as Dead
+    from faktory_async.app import Discard as Discard
+    from faktory_async.app import JobContext as JobContext
+    from faktory_async.app import JobType as JobType
+    from faktory_async.app import Retries as Retries
+    from faktory_async.app import Retry as Retry
+    from faktory_async.app import Router as Router
+    from faktory_async.app import TypedJob as TypedJob
+    from faktory_async.app import current_context as current_context
     from faktory_async.client import Batch as Batch
     from faktory_async.client import CallNext as CallNext
     from faktory_async.client import Client as Client
@@ -70,6 +83,21 @@ if TYPE_CHECKING:
     from faktory_async.worker import job_client as job_client
 
 _HOMES = {
+    "app": (
+        "App",
+        "Backoff",
+        "ContextJob",
+        "Dead",
+        "Discard",
+        "JobContext",
+        "JobType",
+        "Retries",
+        "Retry",
+        "Router",
+        "SERVER_DEFAULT",
+        "TypedJob",
+        "current_context",
+    ),
     "client": (
         "Batch",
         "CallNext",
@@ -133,11 +161,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "SERVER_DEFAULT",
     "TLS",
     "Address",
     "AddressError",
+    "App",
     "ArgumentsError",
     "AuthenticationError",
+    "Backoff",
     "Batch",
     "BatchStatus",
     "CallNext",
@@ -149,6 +180,9 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "Consumer",
+    "ContextJob",
+    "Dead",
+    "Discard",
     "DuplicateJobTypeError",
     "EmbeddedServer",
     "EnterpriseRequiredError",
@@ -158,12 +192,14 @@ __all__ = [
     "InvalidJobError",
     "Job",
     "JobBuilder",
+    "JobContext",
     "JobInFlight",
     "JobNotFoundError",
     "JobRejectedError",
     "JobSet",
     "JobState",
     "JobTimeoutError",
+    "JobType",
     "Limits",
     "Link",
     "NotUniqueError",
@@ -173,6 +209,9 @@ __all__ = [
     "PushMiddleware",
     "PushReport",
     "Queues",
+    "Retries",
+    "Retry",
+    "Router",
     "ServerBusyError",
     "ServerError",
     "ServerInfo",
@@ -180,11 +219,13 @@ __all__ = [
     "TLSError",
     "Timeouts",
     "TooManyConnectionsError",
+    "TypedJob",
     "UnavailableError",
     "UnknownWorkerError",
     "UsageError",
     "Worker",
     "WorkerStats",
+    "current_context",
     "current_job",
     "job_client",
     "new_jid",

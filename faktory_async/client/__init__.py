@@ -8,6 +8,7 @@ from faktory_async.client._queues import Queues
 from faktory_async.client._report import PushReport
 from faktory_async.client._sets import JobSet
 from faktory_async.client._stats import ClientStats
+from faktory_async.client._tracking import when_prolonged
 
 __all__ = [
     "Batch",
@@ -19,4 +20,5 @@ __all__ = [
     "PushMiddleware",
     "PushReport",
     "Queues",
+    "when_prolonged",
 ]

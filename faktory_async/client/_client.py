@@ -20,6 +20,7 @@ from faktory_async.client._queues import Queues
 from faktory_async.client._report import PushReport
 from faktory_async.client._sets import JobSet
 from faktory_async.client._stats import ClientStats
+from faktory_async.client._tracking import when_prolonged
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import BatchStatus, Job, Progress, ServerInfo, check_progress
 from faktory_async.net import (
@@ -495,7 +496,8 @@ class Client:
             percent: How far it is, 0 to 100.
             desc: What to say of it.
             reserve_until: Until when its worker may take: an aware datetime in the next 24 hours.
-                The server never shortens a reservation.
+                The server never shortens a reservation. Inside of the job's own handler, the
+                handler's deadline moves with it.
 
         Raises:
             UsageError: a percent or time out of range.
@@ -504,6 +506,8 @@ class Client:
         """
         check_progress(percent, reserve_until)
         await self._ask(TrackSet(jid, percent, desc, reserve_until))
+        if reserve_until is not None:
+            when_prolonged.get()(jid, reserve_until)
 
     # -- inside -------------------------------------------------------------------------------
 

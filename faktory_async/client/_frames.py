@@ -25,7 +25,7 @@ def encoded(job: Job, max_bytes: int) -> bytes:
     if job.at is not None and world().utcnow() - job.at > _LONG_AGO:
         warnings.warn(
             # Nothing here differs from job to job: Python remembers every text that it has shown.
-            f"`at` of the {job.jobtype} is more than a day ago: the job will run at once",
+            f"`at` of the {job.jobtype!r} is more than a day ago: the job will run at once",
             stacklevel=3,
         )
     data = job.to_json()

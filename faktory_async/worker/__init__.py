@@ -1,12 +1,15 @@
 """The consumer's side: a worker runs the functions registered for jobs."""
 
 from faktory_async.worker._clients import job_client
+from faktory_async.worker._connected import Connected
 from faktory_async.worker._current import current_job, extend_deadline
-from faktory_async.worker._events import Listeners
-from faktory_async.worker._handlers import Handler, HandlerSource, Runner
+from faktory_async.worker._events import Listeners, exhausted
+from faktory_async.worker._failure import failure
+from faktory_async.worker._handlers import Handler, HandlerSource, RunIn, Runner
 from faktory_async.worker._middleware import CallNext, Middleware
 from faktory_async.worker._outcome import Ack, Dead, Discard, Fail, Outcome, Retry
 from faktory_async.worker._roster import JobInFlight
+from faktory_async.worker._site import Site, current_site, due, limit_run, to_worker_thread
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
 from faktory_async.worker._worker import Worker
@@ -14,6 +17,7 @@ from faktory_async.worker._worker import Worker
 __all__ = [
     "Ack",
     "CallNext",
+    "Connected",
     "Dead",
     "Discard",
     "Fail",
@@ -24,11 +28,19 @@ __all__ = [
     "Middleware",
     "Outcome",
     "Retry",
+    "RunIn",
     "Runner",
+    "Site",
     "StopDetails",
     "Worker",
     "WorkerStats",
     "current_job",
+    "current_site",
+    "due",
+    "exhausted",
     "extend_deadline",
+    "failure",
     "job_client",
+    "limit_run",
+    "to_worker_thread",
 ]

@@ -24,13 +24,14 @@ from faktory_async.worker._gate import Gate
 from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Outage
-from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome
+from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome, Retry
 from faktory_async.worker._perform import perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._roster import Roster
 from faktory_async.worker._run import Run
 from faktory_async.worker._signals import Signals, can_receive_signals
+from faktory_async.worker._site import Site
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
 
@@ -64,6 +65,7 @@ class Crew:
         events: Who is told of what happens.
         client: What handlers push with.
         roster: Which jobs are being worked.
+        site: What the source of the handlers may use.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Crew:
         roster: Roster,
         events: Events,
         client: AbstractAsyncContextManager[Client],
+        site: Site,
     ) -> None:
         self._handlers = handlers
         self._dispatch = dispatch
@@ -101,6 +104,7 @@ class Crew:
         self._roster = roster
         self.events = events
         self._client = client
+        self._site = site
         self._listen()
         gate.on_spent = self._spent
         if burst:
@@ -130,7 +134,8 @@ class Crew:
         self._fetchers.on_first = ready
         if self._phases.lifecycle.phase < Phase.TERMINATING:
             async with serving(self._client):
-                await self._run()
+                with self._site.current():
+                    await self._run()
         self._phases.lifecycle.advance(Phase.STOPPED, "")
         self.events.emit("on_stop", self._details())
         if self._error is not None:
@@ -249,9 +254,11 @@ class Crew:
 
     def _tell_end(self, job: Job, outcome: Outcome) -> None:
         self.events.emit("on_job_end", job, outcome)
-        failed_for_good = isinstance(outcome, Fail) and exhausted(job)
+        # A Retry that counts is a FAIL where none is left.
+        failed = isinstance(outcome, Fail) or (isinstance(outcome, Retry) and not outcome.free)
         # One that was interrupted may be requeued instead.
-        if isinstance(outcome, Dead) or (failed_for_good and outcome is not INTERRUPTED):
+        failed_for_good = failed and exhausted(job) and outcome is not INTERRUPTED
+        if isinstance(outcome, Dead) or failed_for_good:
             self.events.emit("on_exhausted", job, outcome)
 
     def _overdue(self, run: Run) -> None:

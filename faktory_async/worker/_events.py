@@ -83,7 +83,8 @@ class Events:
     """
 
     def __init__(self, listeners: Listeners) -> None:
-        self._listeners = cast("dict[str, Callable[..., object]]", listeners)
+        given = cast("dict[str, Callable[..., object]]", listeners)
+        self._listeners = {event: [listener] for event, listener in given.items()}
         self._waiting: deque[tuple[str, Awaitable[object]]] = deque()
         self._news = anyio.Event()
         self._full = False
@@ -95,15 +96,21 @@ class Events:
     def __contains__(self, event: Event) -> bool:
         return event in self._listeners
 
+    def add(self, event: Event, listener: Callable[..., object]) -> None:
+        """Have one more listener told of an event, after the others."""
+        self._listeners.setdefault(event, []).append(listener)
+
     def emit(self, event: Event, *args: Any) -> None:
         """Tell of an event, now or soon. On the worker's event loop."""
-        if (awaitable := self._call(event, args)) is not None:
-            self._queue(event, awaitable)
+        for listener in self._listeners.get(event, ()):
+            if (awaitable := _call(event, listener, args)) is not None:
+                self._queue(event, awaitable)
 
     async def tell(self, event: Event, *args: Any) -> None:
-        """Tell of an event and wait until that is done; for 5 s at most."""
-        if (awaitable := self._call(event, args)) is not None:
-            await self._await(event, awaitable)
+        """Tell of an event and wait until that is done; for 5 s each at most."""
+        for listener in self._listeners.get(event, ()):
+            if (awaitable := _call(event, listener, args)) is not None:
+                await self._await(event, awaitable)
 
     async def run(self) -> None:
         """Await what waits until `end` was called and nothing waits any more.
@@ -126,17 +133,6 @@ class Events:
         self._over = True
         self._news.set()
 
-    def _call(self, event: Event, args: tuple[Any, ...]) -> Awaitable[object] | None:
-        listener = self._listeners.get(event)
-        if listener is None:
-            return None
-        try:
-            result = listener(*args)
-        except BaseException:  # noqa: BLE001 - whatever it is, it is not the worker's affair
-            _log.exception("the listener %s failed", event)
-            return None
-        return result if inspect.isawaitable(result) else None
-
     def _queue(self, event: Event, awaitable: Awaitable[object]) -> None:
         if len(self._waiting) < _MOST:
             self._full = False
@@ -158,6 +154,17 @@ class Events:
                 _log.exception("the listener %s failed", event)
         if scope.cancelled_caught:
             _log.error("the listener %s took longer than %g s and was cancelled", event, _PATIENCE)
+
+
+def _call(
+    event: Event, listener: Callable[..., object], args: tuple[Any, ...]
+) -> Awaitable[object] | None:
+    try:
+        result = listener(*args)
+    except BaseException:  # noqa: BLE001 - whatever it is, it is not the worker's affair
+        _log.exception("the listener %s failed", event)
+        return None
+    return result if inspect.isawaitable(result) else None
 
 
 def exhausted(job: Job) -> bool:

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from functools import partial
+from typing import Final, TypeVar, cast
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 
@@ -12,6 +13,8 @@ from faktory_async.worker._child import call, work
 from faktory_async.worker._current import current_run
 from faktory_async.worker._handlers import Handler, Registration, Runner
 from faktory_async.worker._outcome import Ack, Outcome
+
+R = TypeVar("R")
 
 _MOST_THREADS: Final = 100
 _DONE: Final = Ack()
@@ -29,6 +32,9 @@ class Kinds:
         threads: How many `def` handlers run at the same time; by default as many, up to 100.
         processes: How many do so in processes; by default no more than there are processors.
 
+    Attributes:
+        threads: The places for `def` handlers.
+
     Raises:
         UsageError: there is less than one of either.
     """
@@ -38,7 +44,7 @@ class Kinds:
         processes = min(concurrency, os.cpu_count() or 1) if processes is None else processes
         if threads < 1 or processes < 1:
             raise UsageError("a worker needs at least 1 thread and 1 process")
-        self._threads = CapacityLimiter(threads)
+        self.threads: Final = CapacityLimiter(threads)
         self._processes = CapacityLimiter(processes)
 
     def runner(self, registration: Registration) -> Runner:
@@ -47,10 +53,36 @@ class Kinds:
         if registration.run_in is None:
             runner = _on_the_loop(handler)
         elif registration.run_in == "thread":
-            runner = _in_a_thread(handler, self._threads)
+            runner = self._in_a_thread(handler)
         else:
-            runner = _in_a_process(handler, self._processes)
+            runner = partial(self.in_process, handler)
         return runner if registration.timeout is None else _limited(runner, registration.timeout)
+
+    def _in_a_thread(self, handler: Handler) -> Runner:
+        async def run(job: Job) -> Outcome:
+            await self.in_thread(partial(call, handler, job))
+            return _DONE
+
+        return run
+
+    async def in_thread(self, function: Callable[[], R]) -> R:
+        """Call a `def` handler in a thread; in the handler's own task.
+
+        The thread cannot be cancelled, so nothing ends the wait for it; it can ask by
+        `anyio.from_thread.check_cancelled` whether it should end.
+        """
+        run = current_run()
+        with run.by_scope():
+            return await to_thread.run_sync(function, limiter=self.threads)
+        raise run.timeout_error() if run.timed_out else CutShort
+
+    async def in_process(self, handler: Handler, job: Job) -> Outcome:
+        """Call a `def` handler in a process, which is killed by a cancellation."""
+        limiter = self._processes
+        try:
+            return await to_process.run_sync(work, handler, job, cancellable=True, limiter=limiter)
+        except BrokenWorkerProcess as error:
+            raise ChildProcessError("the process died before the job was done") from error
 
 
 def _on_the_loop(handler: Handler) -> Runner:
@@ -59,30 +91,6 @@ def _on_the_loop(handler: Handler) -> Runner:
     async def run(job: Job) -> Outcome:
         await coroutine_function(job)
         return _DONE
-
-    return run
-
-
-def _in_a_thread(handler: Handler, limiter: CapacityLimiter) -> Runner:
-    async def work_in_a_thread(job: Job) -> Outcome:
-        run = current_run()
-        # The thread cannot be cancelled, so nothing may end the wait for it; it can ask by
-        # `anyio.from_thread.check_cancelled` whether it should end.
-        with run.by_scope():
-            await to_thread.run_sync(call, handler, job, limiter=limiter)
-            return _DONE
-        raise run.timeout_error() if run.timed_out else CutShort
-
-    return work_in_a_thread
-
-
-def _in_a_process(handler: Handler, limiter: CapacityLimiter) -> Runner:
-    async def run(job: Job) -> Outcome:
-        # Cancelled, the process is killed.
-        try:
-            return await to_process.run_sync(work, handler, job, cancellable=True, limiter=limiter)
-        except BrokenWorkerProcess as error:
-            raise ChildProcessError("the process died before the job was done") from error
 
     return run
 

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -18,6 +19,7 @@ from faktory_async.net import TLS, Address, Connector, Dial, Home, Limits, Timeo
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
+from faktory_async.worker._connected import Connected, completed
 from faktory_async.worker._crew import Crew
 from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._dispatch import Dispatch
@@ -42,6 +44,7 @@ from faktory_async.worker._phases import Phases
 from faktory_async.worker._queues import Queues, check_limits, choice
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._roster import Roster
+from faktory_async.worker._site import Site
 from faktory_async.worker._slots import Slots
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
@@ -66,7 +69,8 @@ class Worker:
 
     Args:
         handlers: The handlers by jobtype, or a `HandlerSource`; more can be added by `register`.
-        url: `tcp://` or `tcp+tls://`; by default what the environment says, see `Client`.
+        url: `tcp://` or `tcp+tls://`; by default what the environment says, see `Client`, or what
+            the source of the handlers says: an `App` knows its server, its dial, tls and timeouts.
         dial: Opens links in place of TCP, such as `EmbeddedServer.dial`.
         tls: How a `tcp+tls://` URL is trusted.
         queues: Where to fetch. A sequence is a strict order: as long as the first queue holds jobs,
@@ -125,7 +129,7 @@ class Worker:
         *,
         url: str | Address | None = None,
         dial: Dial | None = None,
-        tls: TLS | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
         queues: Queues = ("default",),
         queue_limits: Mapping[str, int] | None = None,
         concurrency: int = 20,
@@ -149,10 +153,9 @@ class Worker:
         **listeners: Unpack[Listeners],
     ) -> None:
         _check_counts(concurrency=concurrency, max_fetchers=max_fetchers, max_jobs=max_jobs)
-        if beat not in (None, "thread", "loop") or (beat == "thread" and dial is not None):
-            raise UsageError("beat is 'thread' or 'loop', and with a dial of your own 'loop'")
-        if interrupted not in get_args(Interrupted):
-            raise UsageError("interrupted is 'fail' or 'requeue'")
+        if isinstance(handlers, Connected):
+            url, dial, tls, timeouts = completed(handlers, url, dial, tls, timeouts)
+        _check_words(beat, interrupted, has_dial=dial is not None)
         seconds = _seconds("grace", grace)
         patience = None if connect_timeout is None else _seconds("connect_timeout", connect_timeout)
         self.wid: Final = world().token(_WID_BYTES) if wid is None else wid
@@ -197,6 +200,7 @@ class Worker:
 
         def crew(home: Home, *, burst: bool, max_jobs: int | None, signals: bool) -> Crew:
             phases, outage = self._phases, Outage(address.url)
+            events = Events(listeners)
             reports = Reports(Line(connector(PRODUCER), outage), interrupted=interrupted)
             gate = Gate(Slots(concurrency, limits), self._choose, reports, most=max_jobs)
             reports.fetch_leaves = lambda: gate.leaving > 0
@@ -229,8 +233,9 @@ class Worker:
                 signals=signals and handle_signals,
                 burst=burst,
                 home=home,
-                events=Events(listeners),
+                events=events,
                 client=producer() if client is None else nullcontext(client),
+                site=Site(kinds, phases.lifecycle, events),
             )
 
         connector(identity)  # whatever makes no sense is told now
@@ -421,8 +426,7 @@ class Worker:
     ) -> None:
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
-                if crew.events:
-                    group.start_soon(crew.events.run)
+                group.start_soon(crew.events.run)
                 try:
                     results.append(await crew.work(task_status.started))
                 except BaseException as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
@@ -452,6 +456,13 @@ def _seconds(name: str, value: float | timedelta) -> float:
     if not seconds >= 0:
         raise UsageError(f"a {name} is not negative")
     return seconds
+
+
+def _check_words(beat: str | None, interrupted: str, *, has_dial: bool) -> None:
+    if beat not in (None, "thread", "loop") or (beat == "thread" and has_dial):
+        raise UsageError("beat is 'thread' or 'loop', and with a dial of your own 'loop'")
+    if interrupted not in get_args(Interrupted):
+        raise UsageError("interrupted is 'fail' or 'requeue'")
 
 
 def _check_counts(**counts: int | None) -> None:

@@ -10,7 +10,7 @@ from tests.worker.peer import peering
 
 pytestmark = pytest.mark.anyio
 
-WARNING = "`at` of the order is more than a day ago: the job will run at once"
+WARNING = "`at` of the 'order' is more than a day ago: the job will run at once"
 
 
 def ago(**span: float) -> datetime:

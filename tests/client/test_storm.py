@@ -51,7 +51,9 @@ class Storm:
         told: What the caller of each job knows: "stored", "not stored", or "unknown".
     """
 
-    def __init__(self, client: Client, seed: int, cuts: Cuts | None, *, natively: bool) -> None:
+    def __init__(
+        self, client: Client, seed: int, cuts: Cuts | None = None, *, natively: bool
+    ) -> None:
         self.told: dict[str, str] = {}
         self._client = client
         self._cuts = cuts

@@ -1,0 +1,27 @@
+"""Typed jobs: functions that are pushed with their own signature, and run by a worker."""
+
+from faktory_async.app._app import App
+from faktory_async.app._context import JobContext, current_context
+from faktory_async.app._control import Dead, Discard, Retry
+from faktory_async.app._options import SERVER_DEFAULT
+from faktory_async.app._policy import Backoff, Retries
+from faktory_async.app._router import Router
+from faktory_async.app._running import RunMiddleware
+from faktory_async.app._typed import ContextJob, JobType, TypedJob
+
+__all__ = [
+    "SERVER_DEFAULT",
+    "App",
+    "Backoff",
+    "ContextJob",
+    "Dead",
+    "Discard",
+    "JobContext",
+    "JobType",
+    "Retries",
+    "Retry",
+    "Router",
+    "RunMiddleware",
+    "TypedJob",
+    "current_context",
+]

@@ -1,0 +1,319 @@
+"""The app: typed jobs, where their server is, and what surrounds them in a worker."""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, overload
+
+import msgspec
+
+from faktory_async.app._options import Duration, ReserveFor
+from faktory_async.app._policy import RetryOption
+from faktory_async.app._router import Router
+from faktory_async.app._running import RunMiddleware, runner_of, the_state
+from faktory_async.app._sync import SyncClient
+from faktory_async.app._typed import Binding
+from faktory_async.client import Client, PushMiddleware, PushReport
+from faktory_async.errors import ClientStateError, UsageError
+from faktory_async.model import Job
+from faktory_async.net import TLS, Address, Dial, Limits, Timeouts, here
+from faktory_async.worker import Outcome, Runner, current_site
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+
+_HOW_TO_OPEN: Final = (
+    "the app is not open here: write `async with app:` around the program, or use push_sync in "
+    "code that is not async"
+)
+_SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+class App(Router):
+    """Typed jobs and where they go: for the program that pushes and the worker that runs them.
+
+        app = App()
+
+        @app.job(queue="mail", retry=5)
+        async def send_welcome(email: str, template: str = "plain") -> None: ...
+
+        async with app:
+            await send_welcome.push("a@b.c")
+
+        await Worker(app, queues=["mail"]).run()
+
+    `async with app:` opens connections to push over and nothing else; it may be opened more than
+    once, and in several event loops. A worker opens it for its handlers, from before the first
+    FETCH until after the last report.
+
+    Args:
+        url: Where the server is; by default what the environment says when the app is opened, see
+            `Client`.
+        lifespan: A function that returns an async context manager, such as one made by
+            `@asynccontextmanager`. A worker is inside of it as long as it runs, and what it gives
+            is `JobContext.state`. Never entered for pushing.
+        queue: Where jobs go that do not say so themselves; and so for the others.
+        retry: How often a failed job is tried again; 25 by default.
+        reserve_for: How long a worker has a job; see `Router.job`.
+        timeout: How long a handler may take; by default as long as its job is reserved.
+        middleware: What runs around every handler, the first one outermost; see `RunMiddleware`.
+        push_middleware: What runs around every push, as `Client(middleware=...)`.
+        limits: How many connections, and how large a job may be.
+        timeouts: How long connecting and pushing may take.
+        tls: How a `tcp+tls://` URL is trusted.
+        dial: Opens links in place of TCP.
+
+    Attributes:
+        url: As given, and so for dial, tls, timeouts and limits.
+
+    Raises:
+        UsageError: an option makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str | Address | None = None,
+        *,
+        lifespan: Lifespan | None = None,
+        queue: str = "default",
+        retry: RetryOption = 25,
+        reserve_for: ReserveFor = None,
+        timeout: Duration | None = None,
+        middleware: Sequence[RunMiddleware] = (),
+        push_middleware: Sequence[PushMiddleware] = (),
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
+        dial: Dial | None = None,
+    ) -> None:
+        super().__init__(queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for)
+        self.url = url
+        self.limits = limits
+        self.timeouts = timeouts
+        self.tls = tls
+        self.dial = dial
+        self._lifespan = lifespan
+        self._run_middleware = list(middleware)
+        self._push_middleware = list(push_middleware)
+        self._runners: dict[str, Runner] = {}
+        self._opened: dict[object, tuple[Client, int]] = {}
+        self._sync = SyncClient(self._make_client, lambda: Address.resolve(self.url))
+
+    def __repr__(self) -> str:
+        return f"<App {len(self._bindings)} jobs>"
+
+    # -- middleware ---------------------------------------------------------------------------
+
+    @overload
+    def middleware(self, chain: Literal["push"], /) -> Callable[[M], M]: ...
+
+    @overload
+    def middleware(self, chain: Literal["run"], /) -> Callable[[M], M]: ...
+
+    def middleware(self, chain: str, /) -> Callable[[M], M]:
+        """Add a middleware inside of the others; a decorator.
+
+            @app.middleware("run")
+            async def timed(ctx, call_next):
+                ...
+                return await call_next(ctx)
+
+        Args:
+            chain: `"run"`, around handlers: `async (ctx, call_next)`; or `"push"`, around pushes:
+                `async (job, call_next) -> Job`.
+
+        Raises:
+            UsageError: there is no such chain, or the app is open.
+        """
+        if chain not in ("push", "run"):
+            raise UsageError('there are two chains: "push" and "run"')
+        if self._opened:
+            raise UsageError("the app is open: its middleware is added before")
+        wanted: list[Any] = self._push_middleware if chain == "push" else self._run_middleware
+
+        def add(layer: M) -> M:
+            wanted.append(layer)
+            self._runners.clear()
+            return layer
+
+        return add
+
+    # -- pushing ------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        loop = here()
+        client, count = self._opened.get(loop) or (await self._open(), 0)
+        self._opened[loop] = client, count + 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        loop = here()
+        client, count = self._opened[loop]
+        if count > 1:
+            self._opened[loop] = client, count - 1
+            return
+        del self._opened[loop]
+        await client.aclose()
+
+    def client(self) -> Client:
+        """Return the open client that the app pushes with, for whatever else it can do.
+
+        Raises:
+            ClientStateError: the app is not open in this event loop.
+        """
+        opened = self._opened.get(here())
+        if opened is None:
+            raise ClientStateError(_HOW_TO_OPEN)
+        return opened[0]
+
+    async def push_many(
+        self,
+        calls: Iterable[Job] | AsyncIterable[Job],
+        *,
+        report: PushReport | None = None,
+        progress: Callable[[PushReport], None] | None = None,
+    ) -> PushReport:
+        """Store many jobs, in frames of up to 1,000.
+
+            await app.push_many(resize.call(image) for image in images)
+
+        Args:
+            calls: Jobs, made by `call`; any iterable or async iterable, read as it is sent.
+            report: As in `Client.push_bulk`.
+            progress: Likewise.
+
+        Returns:
+            What became of the jobs, see `PushReport`.
+
+        Raises and cancelled: as `Client.push_bulk`.
+        """
+        return await self.client().push_bulk(calls, report=report, progress=progress)
+
+    def push_sync(self, job: Job) -> Job:
+        """Push one job from code that is not async; see `JobType.push_sync`."""
+        return self._sync.push(job)
+
+    def close_sync(self) -> None:
+        """Close the connections of `push_sync`; its next use opens new ones."""
+        self._sync.close()
+
+    @asynccontextmanager
+    async def asgi_lifespan(self, _app: object = None) -> AsyncGenerator[None]:
+        """Open the app for pushing: the `lifespan=` of Starlette, FastAPI or Litestar."""
+        async with self:
+            yield
+
+    # -- working ------------------------------------------------------------------------------
+
+    def resolve(self, jobtype: str) -> Runner | None:
+        """Return what works jobs of this type; None where nothing here does."""
+        runner = self._runners.get(jobtype)
+        if runner is None:
+            binding = self._bindings.get(jobtype)
+            if binding is None or binding.stub:
+                return None
+            runner = runner_of(self, binding, self._run_middleware)
+            self._runners[jobtype] = runner
+        return runner
+
+    def jobtypes(self) -> Collection[str]:
+        """Return the types that are worked here."""
+        return [binding.jobtype for binding in self._bindings.values() if not binding.stub]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Open the app for a worker: its connections, then its lifespan.
+
+        Raises:
+            UsageError: an annotation of a handler cannot be read.
+            Exception: whatever the lifespan raises.
+        """
+        for binding in self._bindings.values():
+            binding.function.arguments  # noqa: B018 - said before the first FETCH, if ever
+        current_site().listen("on_exhausted", self._exhausted)
+        async with self:
+            if self._lifespan is None:
+                yield
+                return
+            async with self._lifespan() as state:
+                token = the_state.set(state)
+                try:
+                    yield
+                finally:
+                    the_state.reset(token)
+
+    def bindings(self) -> Collection[Binding]:
+        """Return every job of the app, stubs included."""
+        return self._bindings.values()
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe every job for producers in other languages.
+
+        Returns:
+            A JSON Schema of the draft 2020-12 that one job satisfies when it has one of these types
+            and the args of its type; each type's args are under `$defs`, as `args of <type>`.
+        """
+        bindings = list(self._bindings.values())
+        types = [kind for binding in bindings for kind in binding.function.arguments.types()]
+        schemas, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+        found = iter(schemas)
+        defs: dict[str, Any] = dict(components)
+        jobs: list[dict[str, Any]] = []
+        for binding in bindings:
+            arguments = binding.function.arguments
+            name = f"args of {binding.jobtype}"
+            defs[name] = arguments.schema([next(found) for _ in arguments.types()])
+            jobs.append(_job_schema(binding, name))
+        return {"$schema": _SCHEMA, "title": "Faktory jobs", "oneOf": jobs, "$defs": defs}
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _add(self, binding: Binding) -> None:
+        super()._add(binding)
+        binding.inherit(self.options)
+        binding.bind(self)
+
+    async def _open(self) -> Client:
+        client = self._make_client()
+        await client.open()
+        return client
+
+    def _make_client(self) -> Client:
+        return Client(
+            self.url,
+            dial=self.dial,
+            tls=self.tls,
+            limits=self.limits,
+            timeouts=self.timeouts,
+            middleware=self._push_middleware,
+        )
+
+    def _exhausted(self, job: Job, outcome: Outcome) -> object:
+        binding = self._bindings.get(job.jobtype)
+        if binding is None or binding.on_exhausted is None:
+            return None
+        return binding.on_exhausted(job, outcome)
+
+
+def _job_schema(binding: Binding, args: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "jobtype": {"const": binding.jobtype},
+        "args": {"$ref": f"#/$defs/{args.replace(' ', '%20')}"},
+        "queue": {"type": "string", "default": binding.stamp.fields.get("queue", "default")},
+    }
+    schema = {
+        "title": binding.jobtype,
+        "type": "object",
+        "properties": properties,
+        "required": ["jobtype", "args"],
+    }
+    if text := binding.function.function.__doc__:
+        schema["description"] = text.strip().splitlines()[0]
+    return schema

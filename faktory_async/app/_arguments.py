@@ -1,0 +1,288 @@
+"""Arguments of typed jobs: from a call to the args of a `Job`, and back.
+
+A signature is compiled once, into a msgspec struct that is an array in JSON, one field for each
+parameter. What is pushed is decoded on the spot as a worker will do it, so that a value which does
+not fit fails where it was written.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import GenericAlias
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+from msgspec import NODEFAULT, Struct, ValidationError
+
+from faktory_async.errors import ArgumentsError, UsageError
+
+_KINDS: Final = inspect.Parameter
+_PATH: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_INDEX: Final = re.compile(r"\[(\d+)\]")
+T = TypeVar("T")
+
+_UNREADABLE: Final = (ValidationError, ValueError, TypeError, RecursionError, OverflowError)
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter of a typed job.
+
+    Attributes:
+        name: Its name.
+        annotation: The type of its value; of each of them where it is `*args`.
+        default: What it is where nothing is given; `NODEFAULT` where something must be.
+        rest: Whether it is `*args`.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    rest: bool
+
+
+class Arguments:
+    """What a job takes.
+
+    Args:
+        jobtype: The job's type, for the errors.
+        parameters: Its parameters, in order, without the context.
+        strict: Whether a worker takes nothing but the types as they are; else texts of numbers
+            will do for numbers, as languages without types send them.
+
+    Raises:
+        UsageError: a type that JSON cannot carry.
+    """
+
+    def __init__(self, jobtype: str, parameters: Sequence[Parameter], *, strict: bool) -> None:
+        self.names: Final = tuple(parameter.name for parameter in parameters)
+        self._jobtype = jobtype
+        self._parameters = tuple(parameters)
+        self._strict = strict
+        plain = [parameter for parameter in parameters if not parameter.rest]
+        rest = [parameter for parameter in parameters if parameter.rest]
+        self._count = len(plain)
+        self._struct = _struct_of(jobtype, plain)
+        self._rest: Any = GenericAlias(list, (rest[0].annotation,)) if rest else None
+        self._signature = inspect.Signature(
+            [
+                _KINDS(
+                    parameter.name,
+                    _KINDS.VAR_POSITIONAL if parameter.rest else _KINDS.POSITIONAL_OR_KEYWORD,
+                    default=_KINDS.empty if parameter.default is NODEFAULT else parameter.default,
+                )
+                for parameter in parameters
+            ]
+        )
+        self._check_types()
+
+    # -- pushing ------------------------------------------------------------------------------
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """Return the JSON values that a job carries for a call.
+
+        Parameters that are left out at the end stay out: the worker knows their defaults.
+
+        Raises:
+            ArgumentsError: a value is no JSON, or does not fit its parameter; with its path.
+            TypeError: the call does not fit the signature, as Python itself would say.
+        """
+        values = self._bound(args, kwargs) if kwargs else args
+        try:
+            encoded: list[Any] = msgspec.to_builtins(list(values), str_keys=True, enc_hook=_encoded)
+        except _UNREADABLE as error:
+            raise ArgumentsError(f"cannot be sent as JSON: {error}", path="args") from error
+        if not kwargs and len(args) != self._count:
+            self._bind(args, kwargs)  # says which one is missing, or that there are too many
+        self._decode(encoded, strict=True)
+        return encoded
+
+    def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        bound = self._bind(args, kwargs)
+        # By position, what lies between two that are given must be there as well.
+        last = max(
+            (number for number, name in enumerate(self.names) if name in bound.arguments), default=0
+        )
+        bound.apply_defaults()
+        return bound.args if self._rest is not None else bound.args[: last + 1]
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        try:
+            return self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._jobtype}: {error}") from None
+
+    # -- working ------------------------------------------------------------------------------
+
+    def decode(self, args: list[Any]) -> tuple[Any, ...]:
+        """Return the values that the handler is called with.
+
+        Raises:
+            ArgumentsError: what came does not fit the signature; with its path.
+        """
+        return self._decode(args, strict=self._strict)
+
+    def _decode(self, args: list[Any], *, strict: bool) -> tuple[Any, ...]:
+        if self._rest is None:
+            if len(args) > self._count:
+                raise ArgumentsError(
+                    f"{self._jobtype} takes {self._count}, not {len(args)}", path="args"
+                )
+            return _values(self._convert(args, self._struct, strict=strict))
+        head = self._convert(args[: self._count], self._struct, strict=strict)
+        tail: list[Any] = self._convert(
+            args[self._count :], self._rest, strict=strict, offset=self._count
+        )
+        return (*_values(head), *tail)
+
+    def _convert(self, args: list[Any], kind: type[T], *, strict: bool, offset: int = 0) -> T:
+        try:
+            return msgspec.convert(args, kind, strict=strict, str_keys=True, dec_hook=_decoded)
+        except _UNREADABLE as error:
+            raise self._misfit(error, offset) from None
+
+    def _misfit(self, error: Exception, offset: int) -> ArgumentsError:
+        text = str(error)
+        found = _PATH.search(text)
+        inside = found[1] if found else ""
+        said = text[: found.start()] if found else text
+        index = _INDEX.match(inside)
+        if index is None:
+            return ArgumentsError(self._missing(said), path=f"args{inside}")
+        number = int(index[1]) + offset
+        name = self.names[min(number, len(self.names) - 1)]
+        return ArgumentsError(
+            f"{said} for {name!r} of {self._jobtype}",
+            path=f"args[{number}]{inside[index.end() :]}",
+        )
+
+    def _missing(self, said: str) -> str:
+        needed = [name.name for name in self._parameters if name.default is NODEFAULT]
+        return f"{said}: {self._jobtype} needs {', '.join(needed)}" if needed else said
+
+    # -- for other languages ------------------------------------------------------------------
+
+    def types(self) -> list[Any]:
+        """Return the type of each parameter."""
+        return [parameter.annotation for parameter in self._parameters]
+
+    def schema(self, components: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the JSON Schema of the args.
+
+        Args:
+            components: The schema of each of `types`, in the same order.
+        """
+        plain: list[dict[str, Any]] = []
+        rest: dict[str, Any] | bool = False
+        for parameter, component in zip(self._parameters, components, strict=True):
+            titled = {"title": parameter.name, **component}
+            if parameter.rest:
+                rest = titled
+                continue
+            if parameter.default is not NODEFAULT:
+                titled["default"] = msgspec.to_builtins(
+                    parameter.default, str_keys=True, enc_hook=_encoded
+                )
+            plain.append(titled)
+        schema: dict[str, Any] = {"type": "array", "prefixItems": plain, "items": rest}
+        schema["minItems"] = sum(
+            parameter.default is NODEFAULT and not parameter.rest for parameter in self._parameters
+        )
+        return schema
+
+    def _check_types(self) -> None:
+        for parameter in self._parameters:
+            for found in _custom_types(msgspec.inspect.type_info(parameter.annotation)):
+                if not _is_model(found):
+                    raise UsageError(
+                        f"{self._jobtype} takes {parameter.name}: {found.__qualname__}, which JSON "
+                        "cannot carry: take a dataclass, a msgspec.Struct or plain values"
+                    )
+
+
+def parameters_of(
+    jobtype: str, signature: inspect.Signature, annotations: Mapping[str, Any]
+) -> list[Parameter]:
+    """Return the parameters of a function, in order.
+
+    Args:
+        jobtype: For the errors.
+        signature: The function's, without the context.
+        annotations: The types; without one, a parameter takes anything.
+
+    Raises:
+        UsageError: there are keyword-only parameters: args are an array, which has no names.
+    """
+    found: list[Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (_KINDS.KEYWORD_ONLY, _KINDS.VAR_KEYWORD):
+            shown = f"**{name}" if parameter.kind is _KINDS.VAR_KEYWORD else name
+            raise UsageError(
+                f"{jobtype}: args are positional in Faktory, so {shown} cannot be passed by name "
+                f"only: make {name} a normal parameter"
+            )
+        default = NODEFAULT if parameter.default is _KINDS.empty else parameter.default
+        rest = parameter.kind is _KINDS.VAR_POSITIONAL
+        found.append(Parameter(name, annotations.get(name, Any), default, rest))
+    return found
+
+
+# -- inside -----------------------------------------------------------------------------------
+
+
+def _struct_of(jobtype: str, parameters: Sequence[Parameter]) -> type[Struct]:
+    """Return the struct; its fields have names of their own, since a parameter may have any."""
+    fields: list[Any] = []
+    for number, parameter in enumerate(parameters):
+        name = f"arg{number}"
+        if parameter.default is NODEFAULT:
+            fields.append((name, parameter.annotation))
+        else:
+            fields.append((name, parameter.annotation, _default(parameter.default)))
+    return msgspec.defstruct(
+        re.sub(r"\W", "_", jobtype) or "args", fields, array_like=True, forbid_unknown_fields=True
+    )
+
+
+def _default(value: Any) -> Any:
+    # Of whatever kind: msgspec copies or refuses some of those it is given as they are.
+    return msgspec.field(default_factory=lambda: value)
+
+
+_values: Final[Callable[[Struct], tuple[Any, ...]]] = msgspec.structs.astuple
+
+
+def _custom_types(info: Any) -> list[type]:
+    """Return the types in it that msgspec does not know."""
+    found: list[type] = []
+    seen: set[int] = set()
+    waiting = [info]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, msgspec.inspect.CustomType):
+            found.append(node.cls)
+        elif isinstance(node, Struct):
+            waiting += [getattr(node, name) for name in node.__struct_fields__]
+        elif isinstance(node, tuple):
+            waiting += node
+    return found
+
+
+def _is_model(kind: type) -> bool:
+    """Whether it is a class of pydantic's, which is not imported for that."""
+    return hasattr(kind, "model_validate") and hasattr(kind, "model_dump")
+
+
+def _encoded(value: Any) -> Any:
+    kind = cast("type[object]", type(value))
+    if _is_model(kind):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a {kind.__name__} has no JSON form")
+
+
+def _decoded(kind: type, value: Any) -> Any:
+    if _is_model(kind):
+        return kind.model_validate(value)  # type: ignore[attr-defined]  # that is what was asked
+    raise TypeError(f"a {kind.__name__} has no JSON form")

@@ -1,0 +1,132 @@
+"""Retry policies: which failures are tried again, how often, and how long after. Pure."""
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from faktory_async.errors import UsageError
+from faktory_async.model import seconds, world
+
+_WORDS: Final = {"dead": -1, "discard": 0}
+
+Errors: TypeAlias = tuple[type[BaseException], ...]
+Duration: TypeAlias = float | str | timedelta
+
+
+class Backoff(Struct, frozen=True):
+    """How long after a failure the next try comes; made by one of its constructors.
+
+    Attributes:
+        delay: From how many tries have failed, 1 for the first one, to seconds.
+        jitter: Up to which share of it is added at random, so that what failed together does not
+            come back together.
+    """
+
+    delay: Callable[[int], float]
+    jitter: float = 0.1
+
+    @staticmethod
+    def exponential(
+        base: Duration, *, factor: float = 2.0, cap: Duration = "1d", jitter: float = 0.1
+    ) -> "Backoff":
+        """Return `base`, then `factor` times as long after each further failure, `cap` at most."""
+        first, most = _positive(base), _positive(cap)
+        if not 1 <= factor < math.inf:
+            raise UsageError("the factor of a backoff is 1 or more")
+
+        def delay(failures: int) -> float:
+            try:
+                return min(first * factor ** (failures - 1), most)
+            except OverflowError:
+                return most
+
+        return Backoff(delay, _share(jitter))
+
+    @staticmethod
+    def linear(step: Duration, *, cap: Duration = "1d", jitter: float = 0.1) -> "Backoff":
+        """Return `step` longer after each failure, `cap` at most."""
+        each, most = _positive(step), _positive(cap)
+        return Backoff(lambda failures: min(each * failures, most), _share(jitter))
+
+    @staticmethod
+    def fixed(delay: Duration, *, jitter: float = 0.1) -> "Backoff":
+        """Return always the same."""
+        always = _positive(delay)
+        return Backoff(lambda _failures: always, _share(jitter))
+
+    def after(self, failures: int) -> float:
+        """Return the seconds until the next try.
+
+        Args:
+            failures: How many tries have failed, this one included: at least 1.
+        """
+        return self.delay(failures) * (1 + self.jitter * world().uniform())
+
+
+class Retries(Struct, frozen=True, kw_only=True):
+    """Which failures of a job are tried again.
+
+        patient = Retries(max=5, backoff=Backoff.exponential(10, cap="1h"), fatal=(ValueError,))
+
+        @app.job(retry=patient)
+
+    Attributes:
+        max: How many retries the job has; it is the job's `retry`.
+        backoff: How long after a failure the next try comes; None leaves that to the server, whose
+            retries come after 15 s, 31 s, 96 s and so on, with a random part. Tries are at least
+            5 s apart, since Faktory looks every 5 s for what is due.
+        on: Which exceptions are tried again; any other one is fatal.
+        fatal: Which exceptions are not: the job goes to the dead set at once.
+
+    Raises:
+        UsageError: `max` is not a number of 1 or more.
+    """
+
+    max: int = 25
+    backoff: Backoff | None = None
+    on: Errors = (Exception,)
+    fatal: Errors = ()
+
+    def __post_init__(self) -> None:
+        if self.max < 1:
+            raise UsageError('Retries(max=...) is 1 or more; write retry="dead" or retry="discard"')
+
+    def gives_up(self, error: BaseException) -> bool:
+        """Tell whether no retry would help after this exception."""
+        return isinstance(error, self.fatal) or not isinstance(error, self.on)
+
+
+RetryOption: TypeAlias = int | Literal["dead", "discard"] | Retries
+"""How often a failed job is tried again: a number, `"dead"` for none and then to the dead set,
+`"discard"` for none and then away, or a policy."""
+
+
+def retry_of(option: RetryOption) -> int:
+    """Return the `retry` of a job.
+
+    Raises:
+        UsageError: for what is no such option.
+    """
+    if isinstance(option, Retries):
+        return option.max
+    if isinstance(option, str):
+        if option not in _WORDS:
+            raise UsageError('retry is a number, "dead", "discard" or a Retries policy')
+        return _WORDS[option]
+    return option
+
+
+def _positive(duration: Duration) -> float:
+    number = seconds(duration)
+    if number <= 0:
+        raise UsageError("a backoff is more than 0 seconds")
+    return number
+
+
+def _share(jitter: float) -> float:
+    if not 0 <= jitter < math.inf:
+        raise UsageError("a jitter is 0 or more")
+    return jitter

@@ -1,0 +1,251 @@
+"""Decorators that make jobs of functions."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+
+from faktory_async.app._context import JobContext
+from faktory_async.app._function import Function
+from faktory_async.app._options import Duration, JobOptions, ReserveFor
+from faktory_async.app._policy import RetryOption
+from faktory_async.app._typed import Binding, ContextJob, JobType, TypedJob
+from faktory_async.errors import DuplicateJobTypeError, UsageError
+from faktory_async.model import Job
+from faktory_async.worker import Outcome, RunIn
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+OnExhausted = Callable[[Job, Outcome], object]
+
+
+class JobDecorator(Protocol):
+    """What `job(...)` returns: it makes a job of a function."""
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # the first that fits is meant
+        self, function: Callable[Concatenate[JobContext[S], P], R], /
+    ) -> ContextJob[S, P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TypedJob[P, R]: ...
+
+    def __call__(self, function: Callable[..., Any], /) -> JobType[...]:
+        """Make a job of a function."""
+        ...
+
+
+class Router:
+    """Jobs of a module, without a connection; `App.include` makes them an app's.
+
+        router = Router(queue="mail")
+
+        @router.job
+        async def send_welcome(email: str) -> None: ...
+
+    Args:
+        queue: What its jobs have where they do not say it themselves; and so for the others. What
+            the router does not say either is the app's to say.
+        retry: How often a failed job is tried again, see `Retries`.
+        timeout: How long a handler may take.
+        reserve_for: How long a worker has a job.
+
+    Attributes:
+        options: What its jobs have where they do not say it themselves.
+
+    Raises:
+        UsageError: for what is no such option.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: str | None = None,
+        retry: RetryOption | None = None,
+        timeout: Duration | None = None,
+        reserve_for: ReserveFor = None,
+    ) -> None:
+        self.options: Final = JobOptions(
+            queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for
+        )
+        self._bindings: dict[str, Binding] = {}
+        self._given_away = False
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    @overload
+    def job(  # pyright: ignore[reportOverlappingOverload]  # the first that fits is meant
+        self, function: Callable[Concatenate[JobContext[S], P], R], /
+    ) -> ContextJob[S, P, R]: ...
+
+    @overload
+    def job(self, function: Callable[P, R], /) -> TypedJob[P, R]: ...
+
+    @overload
+    def job(
+        self,
+        name: str | None = None,
+        /,
+        *,
+        queue: str | None = None,
+        retry: RetryOption | None = None,
+        timeout: Duration | None = None,
+        reserve_for: ReserveFor = None,
+        run_in: RunIn | None = None,
+        strict: bool = True,
+        redact: Collection[str] = (),
+        on_exhausted: OnExhausted | None = None,
+        custom: Mapping[str, Any] | None = None,
+    ) -> JobDecorator: ...
+
+    def job(
+        self,
+        function: Callable[..., Any] | str | None = None,
+        /,
+        *,
+        queue: str | None = None,
+        retry: RetryOption | None = None,
+        timeout: Duration | None = None,
+        reserve_for: ReserveFor = None,
+        run_in: RunIn | None = None,
+        strict: bool = True,
+        redact: Collection[str] = (),
+        on_exhausted: OnExhausted | None = None,
+        custom: Mapping[str, Any] | None = None,
+    ) -> JobType[...] | JobDecorator:
+        """Make a job of a function; a decorator, with or without options.
+
+        An `async def` runs on the event loop, a `def` in a thread. The function stays callable.
+        Where its first parameter is a `JobContext`, that is given by the worker and no part of what
+        is pushed.
+
+        Args:
+            function: The function; or the job's type, which is the function's name by default.
+            queue: Where its jobs go.
+            retry: How often a failed job is tried again: a number, `"dead"`, `"discard"`, or a
+                `Retries`.
+            timeout: How long the handler may take: seconds, `"2m"` or a `timedelta`. Then it is
+                cancelled and its job fails with `JobTimeoutError`.
+            reserve_for: How long a worker has a job before the server gives it to another one, in
+                seconds. By default 600, with a timeout that and 30 s more, at least 60.
+                `SERVER_DEFAULT` leaves it to the server.
+            run_in: `"process"` for a `def` that would keep the interpreter busy; it takes no
+                `JobContext`.
+            strict: Whether a worker takes arguments of exactly these types. Else texts of numbers
+                will do for numbers, and the like: for neighbours without types.
+            redact: Names of parameters that logs do not show.
+            on_exhausted: Called in the worker, as `(job, outcome)`, when a job has failed for the
+                last time; a function or a coroutine function.
+            custom: Data beside the arguments, in each of its jobs.
+
+        Raises:
+            DuplicateJobTypeError: the type is another function's; both places are named.
+            UsageError: it is no function that can be a job, or an option makes no sense.
+        """
+        options = JobOptions(queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for)
+        name = function if isinstance(function, str) else None
+
+        def make(function: Callable[..., Any], /) -> JobType[...]:
+            jobtype = _jobtype(name, function)
+            made = Function(
+                function, jobtype, strict=strict, run_in=run_in, redact=frozenset(redact)
+            )
+            return self._make(
+                Binding(jobtype, made, options, custom or {}, on_exhausted, stub=False)
+            )
+
+        if function is None or isinstance(function, str):
+            decorator: Any = make
+            return decorator  # type: ignore[no-any-return]  # its overloads are the protocol's
+        return make(function)
+
+    def stub(
+        self,
+        name: str | None = None,
+        /,
+        *,
+        queue: str | None = None,
+        retry: RetryOption | None = None,
+        reserve_for: ReserveFor = None,
+        custom: Mapping[str, Any] | None = None,
+    ) -> JobDecorator:
+        """Type a job that another program works, in whatever language: it is pushed, not worked.
+
+            @app.stub("Resize")
+            def resize(image: int, size: str = "large") -> None: ...
+
+        Args:
+            name: The job's type; by default the function's name.
+            queue: As in `job`, and so the others.
+            retry: How often a failed job is tried again.
+            reserve_for: How long a worker has a job.
+            custom: Data beside the arguments.
+
+        Raises:
+            DuplicateJobTypeError: the type is another function's.
+            UsageError: it is no function that can be a job.
+        """
+        options = JobOptions(queue=queue, retry=retry, reserve_for=reserve_for)
+
+        def make(function: Callable[..., Any], /) -> JobType[...]:
+            jobtype = _jobtype(name, function)
+            made = Function(function, jobtype, strict=True, run_in=None, redact=frozenset())
+            return self._make(Binding(jobtype, made, options, custom or {}, None, stub=True))
+
+        decorator: Any = make
+        return decorator  # type: ignore[no-any-return]  # likewise
+
+    def include(self, router: "Router", prefix: str = "") -> None:
+        """Take in the jobs of a router.
+
+        Args:
+            router: Any but one that belongs to something already.
+            prefix: What their types begin with from now on, such as `mail.`.
+
+        Raises:
+            DuplicateJobTypeError: a type is another function's.
+            UsageError: the router was included already, or is an app.
+        """
+        if router is self:
+            raise UsageError("a router does not include itself")
+        for binding in router.hand_over():
+            binding.inherit(router.options, prefix)
+            self._add(binding)
+
+    def hand_over(self) -> Collection[Binding]:
+        """Give the jobs away, for good, to what includes this one.
+
+        Raises:
+            UsageError: they were given away before.
+        """
+        if self._given_away:
+            raise UsageError("a router is included once")
+        self._given_away = True
+        bindings, self._bindings = self._bindings, {}
+        return bindings.values()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _make(self, binding: Binding) -> JobType[...]:
+        if self._given_away:
+            # It was included before its module was read to the end.
+            raise UsageError("the router was included already: include it when all jobs are there")
+        self._add(binding)
+        # Whether it takes a context is the type checker's affair: perhaps it is not known yet.
+        made: TypedJob[..., Any] = TypedJob(binding)
+        return made
+
+    def _add(self, binding: Binding) -> None:
+        other = self._bindings.get(binding.jobtype)
+        if other is not None:
+            raise DuplicateJobTypeError(
+                f"{binding.jobtype!r} is handled twice: by {other.function.place} and by "
+                f"{binding.function.place}"
+            )
+        self._bindings[binding.jobtype] = binding
+
+
+def _jobtype(name: str | None, function: object) -> str:
+    if name == "":
+        raise UsageError("a jobtype is not empty")
+    return name or str(getattr(function, "__name__", function))
