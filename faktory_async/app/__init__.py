@@ -1,8 +1,10 @@
 """Typed jobs: functions that are pushed with their own signature, and run by a worker."""
 
 from faktory_async.app._app import App
+from faktory_async.app._box import Box
 from faktory_async.app._context import JobContext, current_context
 from faktory_async.app._control import Dead, Discard, Retry
+from faktory_async.app._drain import Drainable, Ran, drain
 from faktory_async.app._options import SERVER_DEFAULT
 from faktory_async.app._policy import Backoff, Retries
 from faktory_async.app._router import Router
@@ -13,15 +15,19 @@ __all__ = [
     "SERVER_DEFAULT",
     "App",
     "Backoff",
+    "Box",
     "ContextJob",
     "Dead",
     "Discard",
+    "Drainable",
     "JobContext",
     "JobType",
+    "Ran",
     "Retries",
     "Retry",
     "Router",
     "RunMiddleware",
     "TypedJob",
     "current_context",
+    "drain",
 ]

@@ -1,13 +1,22 @@
 """The app: typed jobs, where their server is, and what surrounds them in a worker."""
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
 
 import msgspec
 
+from faktory_async.app._box import Box
 from faktory_async.app._options import Duration, ReserveFor
 from faktory_async.app._policy import RetryOption
 from faktory_async.app._router import Router
@@ -18,6 +27,7 @@ from faktory_async.client import Client, PushMiddleware, PushReport
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job
 from faktory_async.net import TLS, Address, Dial, Limits, Timeouts, here
+from faktory_async.server import EmbeddedServer
 from faktory_async.worker import Outcome, Runner, current_site
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -92,7 +102,7 @@ class App(Router):
         self.url = url
         self.limits = limits
         self.timeouts = timeouts
-        self.tls = tls
+        self.tls: TLS | ssl.SSLContext | None = tls
         self.dial = dial
         self._lifespan = lifespan
         self._run_middleware = list(middleware)
@@ -252,6 +262,39 @@ class App(Router):
     def bindings(self) -> Collection[Binding]:
         """Return every job of the app, stubs included."""
         return self._bindings.values()
+
+    @contextmanager
+    def aimed_at(self, url: str | Address, dial: Dial | None = None) -> Generator[None]:
+        """Let the app push to another server, and its workers fetch there, within the block.
+
+        Where the app is open already, it goes on pushing to the server that it was opened for.
+
+        Args:
+            url: Where the server is.
+            dial: Opens links in place of TCP.
+        """
+        before = self.url, self.dial, self.tls
+        self.url, self.dial, self.tls = url, dial, None
+        try:
+            yield
+        finally:
+            self.url, self.dial, self.tls = before
+
+    @asynccontextmanager
+    async def in_memory(self) -> AsyncGenerator[Box]:
+        """Open the app for pushing to a Faktory in memory, which is gone at the end of the block.
+
+            async with app.in_memory() as box:
+                await greet.push("Ada")
+                [ran] = await box.drain()
+                print(ran.result)
+
+        For scripts of one file, notebooks and bug reports.
+        """
+        async with EmbeddedServer() as server:
+            with self.aimed_at(server.url, server.dial):
+                async with self:
+                    yield Box(self, server)
 
     def json_schema(self) -> dict[str, Any]:
         """Describe every job for producers in other languages.

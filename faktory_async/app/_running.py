@@ -33,6 +33,11 @@ middleware raises, or does not let through, decides how the job ends.
 
 the_state: Final[ContextVar[Any]] = ContextVar("faktory_async_state", default=None)
 
+Watch: TypeAlias = Callable[[Job, object, Exception | None], object]
+"""Told how the work on a job ended: what it returned, or what it raised."""
+
+the_watch: Final[ContextVar[Watch | None]] = ContextVar("faktory_async_watch", default=None)
+
 _DONE: Final = Ack()
 
 
@@ -48,6 +53,7 @@ def runner_of(app: "App", binding: Binding, middleware: Sequence[RunMiddleware])
         try:
             args = binding.function.arguments.decode(job.args)
         except ArgumentsError as error:
+            _tell(job, None, error)
             return _misfit(error)
         context = JobContext(job, the_state.get(), app, due)
         the_context.set(context)
@@ -57,13 +63,21 @@ def runner_of(app: "App", binding: Binding, middleware: Sequence[RunMiddleware])
         try:
             result = await call(context)
         except Exception as error:
+            _tell(job, None, error)
             outcome = outcome_of(error, job, policy)
             if outcome is None:
                 raise
             return outcome
+        _tell(job, result, None)
         return result if isinstance(result, Fail) and work is not None else _DONE
 
     return run
+
+
+def _tell(job: Job, result: object, error: Exception | None) -> None:
+    watch = the_watch.get()
+    if watch is not None:
+        watch(job, result, error)
 
 
 def _misfit(error: ArgumentsError) -> Fail:
@@ -112,7 +126,7 @@ def outcome_of(error: Exception, job: Job, policy: Retries | None) -> Outcome | 
         job: The job.
         policy: What decides over ordinary failures.
     """
-    control = _alone(error)
+    control = alone(error)
     match control:
         case Retry():
             return _retry(control, job)
@@ -168,7 +182,7 @@ def _cause(error: BaseException) -> BaseException | None:
     return error.__context__
 
 
-def _alone(error: BaseException) -> BaseException:
+def alone(error: BaseException) -> BaseException:
     """Return the only exception in a group of groups; else the exception itself."""
     inner = error
     while isinstance(inner, BaseExceptionGroup):

@@ -80,6 +80,7 @@ class Broker:
         processed: How many jobs were worked on, whatever came of it.
         failures: How many of them failed.
         connections: The connections that said HELLO.
+        on_push: Called with every job that was taken, as it is stored.
     """
 
     def __init__(self, clock: Clock, rand: Random, edition: Edition = Edition.OSS) -> None:
@@ -99,6 +100,7 @@ class Broker:
         self.workers: Final = Workers()
         self.tasks: Final = {name: TaskCounters() for name in ("Scheduled", "Retries", "Dead")}
         self.connections: Final[dict[Connection, None]] = {}
+        self.on_push: Callable[[bytes], object] | None = None
         self._room = WaitingRoom()
         self._room_closed = False
         self._clockwork = Clockwork(self.started_at)
@@ -129,11 +131,16 @@ class Broker:
             text = self.enterprise.admit(document, max(due, now), now)
             if text is not None:
                 return text
+        self._store(document, due, now)
+        return None
+
+    def _store(self, document: Document, due: int, now: int) -> None:
         if due > now:
             self.scheduled.add(encode_document(document), score_of(due))
         else:
             self._enqueue(document, now)
-        return None
+        if self.on_push is not None:
+            self.on_push(encode_document(document))
 
     def push_callbacks(self, now: int) -> None:
         """Push the callbacks of batches that are due: after whatever changes a batch."""
@@ -143,10 +150,7 @@ class Broker:
             due = due_time(document.at) if document.at else 0
             self._complete(document, now)
             self.enterprise.admit_callback(document, max(due, now), now)
-            if due > now:
-                self.scheduled.add(encode_document(document), score_of(due))
-            else:
-                self._enqueue(document, now)
+            self._store(document, due, now)
 
     def _complete(self, document: Document, created_at: int) -> None:
         if not document.queue:

@@ -123,6 +123,17 @@ class Panel(ABC):
         self._do(lambda core: core.when_idle(tell))
         await idle.wait()
 
+    def on_push(self, tell: Callable[[bytes], object] | None) -> None:
+        """Have every job told that the server takes from now on, as it stores it; None: no more.
+
+        On the server's thread, which waits meanwhile.
+        """
+
+        def listen(core: Core) -> None:
+            core.broker.on_push = tell
+
+        self._do(listen)
+
     # -- time ---------------------------------------------------------------------------------
 
     @property

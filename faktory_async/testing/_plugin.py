@@ -37,6 +37,16 @@ def faktory_server(
         yield server
 
 
+@pytest.fixture
+def faktory(faktory_server: "testing.FaktoryServer") -> "testing.Faktory":
+    """The server of `faktory_server`, with what tests of typed jobs need.
+
+    faktory.assert_pushed(send_welcome, args=("a@b.c",), count=1)
+    [ran] = await faktory.drain(app)
+    """
+    return testing.Faktory(faktory_server)
+
+
 def _options(node: pytest.Item) -> dict[str, Any]:
     """Return what the markers of a test say, those nearer to it over those of class and module."""
     options: dict[str, Any] = {}

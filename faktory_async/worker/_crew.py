@@ -111,6 +111,7 @@ class Crew:
             fetchers.on_nothing = self._found_nothing
         self._runs: set[Run] = set()
         self._deadlines = Deadlines(self._runs, self._overdue)
+        self._sent_before_last_end = 0  # FETCHes
         self._interrupted: list[str] = []
         self._fetches_out = 0
         self._idle = anyio.Event()
@@ -228,6 +229,7 @@ class Crew:
         outcome = await perform(run, self._dispatch)
         self._roster.end(run)
         self._runs.discard(run)
+        self._sent_before_last_end = self._fetchers.sent
         self._finish(run, outcome)
         if run.fatal is not None:
             self._stop_for(run.fatal)
@@ -280,7 +282,8 @@ class Crew:
         self._phases.lifecycle.advance(Phase.QUIET, "max_jobs")
 
     def _found_nothing(self) -> None:
-        if not self._runs:
+        # What the last handler pushed, a FETCH that left before its end may have missed.
+        if not self._runs and self._fetchers.sent > self._sent_before_last_end:
             self._phases.lifecycle.advance(Phase.TERMINATING, "burst: there is nothing left to do")
 
     # -- the end ------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class Fetchers:
     Attributes:
         at_work: Fetchers that have not said goodbye; each has at most one connection.
         fetching: How many FETCHes are unanswered.
+        sent: How many FETCHes were sent.
         last_fetch: When one was last sent, on the clock of `time.time`; None before the first.
         on_first: Called when the first one was sent.
         on_nothing: Called when one that named every queue has found nothing, and no other is out.
@@ -59,6 +60,7 @@ class Fetchers:
     ) -> None:
         self.at_work = 0
         self.fetching = 0
+        self.sent = 0
         self.last_fetch: float | None = None
         self.on_first: Callable[[], object] | None = None
         self.on_nothing: Callable[[], object] | None = None
@@ -92,8 +94,9 @@ class Fetchers:
         if self.gate.slots.free > 1:
             self._add()
 
-    def sent(self) -> None:
+    def note_sent(self) -> None:
         """Note that a FETCH was sent."""
+        self.sent += 1
         if self.last_fetch is None and self.on_first is not None:
             self.on_first()
         self.last_fetch = time.time()
@@ -232,7 +235,7 @@ class Fetcher:
             if riders:
                 self._riders.land(riders, (), sent_at, error)
             raise
-        self._fetchers.sent()
+        self._fetchers.note_sent()
         if riders:
             await self._land(riders, connection, ticket, sent_at)
         elif connection.unposted:
