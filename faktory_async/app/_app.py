@@ -21,14 +21,16 @@ from faktory_async.app._options import Duration, ReserveFor
 from faktory_async.app._policy import RetryOption
 from faktory_async.app._router import Router
 from faktory_async.app._running import RunMiddleware, runner_of, the_state
+from faktory_async.app._schedule import Schedule
+from faktory_async.app._scheduler import Scheduler
 from faktory_async.app._sync import SyncClient
 from faktory_async.app._typed import Binding
 from faktory_async.client import Client, PushMiddleware, PushReport
 from faktory_async.errors import ClientStateError, UsageError
 from faktory_async.model import Job
-from faktory_async.net import TLS, Address, Dial, Limits, Timeouts, here
+from faktory_async.net import TLS, Address, Connector, Dial, Limits, Timeouts, here
 from faktory_async.server import EmbeddedServer
-from faktory_async.worker import Outcome, Runner, current_site
+from faktory_async.worker import Outcome, Runner, Target, current_site
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -109,7 +111,9 @@ class App(Router):
         self._push_middleware = list(push_middleware)
         self._runners: dict[str, Runner] = {}
         self._opened: dict[object, tuple[Client, int]] = {}
-        self._sync = SyncClient(self._make_client, lambda: Address.resolve(self.url))
+        self._sync = SyncClient(
+            lambda: self._make_client(self._target), lambda: Address.resolve(self.url)
+        )
 
     def __repr__(self) -> str:
         return f"<App {len(self._bindings)} jobs>"
@@ -153,9 +157,7 @@ class App(Router):
     # -- pushing ------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        loop = here()
-        client, count = self._opened.get(loop) or (await self._open(), 0)
-        self._opened[loop] = client, count + 1
+        await self._enter(self._target)
         return self
 
     async def __aexit__(
@@ -164,6 +166,17 @@ class App(Router):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._leave()
+
+    async def _enter(self, target: Target) -> None:
+        loop = here()
+        client, count = self._opened.get(loop, (None, 0))
+        if client is None:
+            client = self._make_client(target)
+            await client.open()
+        self._opened[loop] = client, count + 1
+
+    async def _leave(self) -> None:
         loop = here()
         client, count = self._opened[loop]
         if count > 1:
@@ -239,7 +252,9 @@ class App(Router):
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Open the app for a worker: its connections, then its lifespan.
+        """Open the app for a worker: its connections, to the worker's server, then its lifespan.
+
+        Where the app is open already in this event loop, it goes on pushing where it did.
 
         Raises:
             UsageError: an annotation of a handler cannot be read.
@@ -247,17 +262,41 @@ class App(Router):
         """
         for binding in self._bindings.values():
             binding.function.arguments  # noqa: B018 - said before the first FETCH, if ever
-        current_site().listen("on_exhausted", self._exhausted)
-        async with self:
-            if self._lifespan is None:
+        site = current_site()
+        site.listen("on_exhausted", self._exhausted)
+        if schedule := Schedule(self._bindings.values()):
+            site.schedules.append(Scheduler(schedule, _connector(site.target)).run)
+        await self._enter(site.target)
+        try:
+            async with self._living():
                 yield
-                return
-            async with self._lifespan() as state:
-                token = the_state.set(state)
-                try:
-                    yield
-                finally:
-                    the_state.reset(token)
+        finally:
+            await self._leave()
+
+    @asynccontextmanager
+    async def _living(self) -> AsyncGenerator[None]:
+        if self._lifespan is None:
+            yield
+            return
+        async with self._lifespan() as state:
+            token = the_state.set(state)
+            try:
+                yield
+            finally:
+                the_state.reset(token)
+
+    async def run_cron(self) -> None:
+        """Push the ticks of the app's cron jobs, for ever: for a process that does nothing else.
+
+        Workers do so by themselves, unless they are told not to by `Worker(cron=False)`.
+
+        Raises:
+            UsageError: the app has no cron job.
+            AuthenticationError: the server does not take the password.
+
+        A server that is away is waited for. Cancelled, it ends at once.
+        """
+        await Scheduler(Schedule(self._bindings.values()), _connector(self._target)).run()
 
     def bindings(self) -> Collection[Binding]:
         """Return every job of the app, stubs included."""
@@ -323,18 +362,17 @@ class App(Router):
         binding.inherit(self.options)
         binding.bind(self)
 
-    async def _open(self) -> Client:
-        client = self._make_client()
-        await client.open()
-        return client
+    @property
+    def _target(self) -> Target:
+        return Target(self.url, self.dial, self.tls, self.timeouts)
 
-    def _make_client(self) -> Client:
+    def _make_client(self, target: Target) -> Client:
         return Client(
-            self.url,
-            dial=self.dial,
-            tls=self.tls,
+            target.url,
+            dial=target.dial,
+            tls=target.tls,
             limits=self.limits,
-            timeouts=self.timeouts,
+            timeouts=target.timeouts,
             middleware=self._push_middleware,
         )
 
@@ -343,6 +381,11 @@ class App(Router):
         if binding is None or binding.on_exhausted is None:
             return None
         return binding.on_exhausted(job, outcome)
+
+
+def _connector(target: Target) -> Connector:
+    address = Address.resolve(target.url)
+    return Connector(address, tls=target.tls, dial=target.dial, timeouts=target.timeouts)
 
 
 def _job_schema(binding: Binding, args: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Decorators that make jobs of functions."""
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 from faktory_async.app._context import JobContext
+from faktory_async.app._cron import cron_of
 from faktory_async.app._function import Function
 from faktory_async.app._options import Duration, JobOptions, ReserveFor
 from faktory_async.app._policy import RetryOption
@@ -15,6 +17,7 @@ from faktory_async.worker import Outcome, RunIn
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+J = TypeVar("J", bound=JobType[...])
 
 OnExhausted = Callable[[Job, Outcome], object]
 
@@ -32,6 +35,25 @@ class JobDecorator(Protocol):
 
     def __call__(self, function: Callable[..., Any], /) -> JobType[...]:
         """Make a job of a function."""
+        ...
+
+
+class CronDecorator(Protocol):
+    """What `cron(...)` returns: it takes a job, or makes one of a function."""
+
+    @overload
+    def __call__(self, job: J, /) -> J: ...
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # the first that fits is meant
+        self, function: Callable[Concatenate[JobContext[S], P], R], /
+    ) -> ContextJob[S, P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TypedJob[P, R]: ...
+
+    def __call__(self, function: Any, /) -> Any:
+        """Let a job be pushed at its times."""
         ...
 
 
@@ -194,6 +216,48 @@ class Router:
 
         decorator: Any = make
         return decorator  # type: ignore[no-any-return]  # likewise
+
+    def cron(
+        self, expression: str, /, *, tz: str | tzinfo = "UTC", args: Sequence[Any] = ()
+    ) -> CronDecorator:
+        """Let a job be pushed at its times, by the workers themselves; a decorator.
+
+            @app.cron("0 3 * * *", tz="Europe/Paris")
+            async def clean_up() -> None: ...
+
+        More than one may stand above a job, and above `@app.job(...)`. Any number of workers and of
+        `App.run_cron` may run the timetable at the same time: each tick is one job, since all push
+        the same one, up to two minutes ahead, to the server's scheduled set. A tick runs twice only
+        where a push stalls for more than 15 s just before it, or where in a rolling deploy the job
+        means something else to the old workers: other arguments, queue or options.
+
+        A tick that is less than 15 s away when the first worker starts is left out. When a job is
+        removed, its ticks of the next two minutes are on the server already: they fail as unknown.
+
+        Args:
+            expression: Minute, hour, day, month and weekday, as in a crontab.
+            tz: The time zone that it is meant in. Daylight saving time is treated as Debian's cron
+                does: a job for an hour that is left out runs once, and so does one for an hour that
+                comes twice.
+            args: What the job is called with.
+
+        Raises:
+            UsageError: no such timetable or time zone; or `cronsim` is not installed, which comes
+                with `faktory-async[cron]`.
+        """
+        cron = cron_of(expression, tz, args)
+
+        def add(function: object, /) -> JobType[...]:
+            made: object = function
+            if not isinstance(function, JobType):
+                decorate: Any = self.job()
+                made = decorate(function)
+            job = cast("JobType[...]", made)
+            job.binding.crons.append(cron)
+            return job
+
+        decorator: Any = add
+        return decorator  # type: ignore[no-any-return]  # its overloads are the protocol's
 
     def include(self, router: "Router", prefix: str = "") -> None:
         """Take in the jobs of a router.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from faktory_async.app._context import JobContext
+from faktory_async.app._cron import Cron
 from faktory_async.app._function import Function
 from faktory_async.app._options import JobOptions, Stamp, UsingOptions
 from faktory_async.client import Client
@@ -33,6 +34,9 @@ class Binding:
     One for a job and all that `using` makes of it; a router's jobs have no app until it is
     included.
 
+    Attributes:
+        crons: When it is pushed by itself.
+
     Args:
         jobtype: The job's type.
         function: Its function.
@@ -58,6 +62,7 @@ class Binding:
         self.on_exhausted: Final = on_exhausted
         self.stub: Final = stub
         self.stamp = Stamp.of(options, custom)
+        self.crons: list[Cron] = []
         self._custom = custom
         self._app: Pushing | None = None
 

@@ -3,6 +3,8 @@
 import ssl
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from faktory_async.net import TLS, Address, Dial, Timeouts
 
 
@@ -31,17 +33,21 @@ class Connected(Protocol):
         ...
 
 
-def completed(
-    source: Connected,
-    url: str | Address | None,
-    dial: Dial | None,
-    tls: TLS | ssl.SSLContext | None,
-    timeouts: Timeouts | None,
-) -> tuple[str | Address | None, Dial | None, TLS | ssl.SSLContext | None, Timeouts | None]:
-    """Return these, and where there is none, what the source says."""
-    return (
-        source.url if url is None else url,
-        source.dial if dial is None else dial,
-        source.tls if tls is None else tls,
-        source.timeouts if timeouts is None else timeouts,
-    )
+class Target(Struct, frozen=True):
+    """Where a worker's server is, and how it is reached; as in `Worker`."""
+
+    url: str | Address | None
+    dial: Dial | None
+    tls: TLS | ssl.SSLContext | None
+    timeouts: Timeouts | None
+
+    def completed(self, source: object) -> "Target":
+        """Return it, with what a source of handlers knows where this says nothing."""
+        if not isinstance(source, Connected):
+            return self
+        return Target(
+            source.url if self.url is None else self.url,
+            source.dial if self.dial is None else self.dial,
+            source.tls if self.tls is None else self.tls,
+            source.timeouts if self.timeouts is None else self.timeouts,
+        )

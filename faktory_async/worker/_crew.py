@@ -66,6 +66,7 @@ class Crew:
         client: What handlers push with.
         roster: Which jobs are being worked.
         site: What the source of the handlers may use.
+        cron: Whether its schedules are run.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Crew:
         events: Events,
         client: AbstractAsyncContextManager[Client],
         site: Site,
+        cron: bool,
     ) -> None:
         self._handlers = handlers
         self._dispatch = dispatch
@@ -105,6 +107,7 @@ class Crew:
         self.events = events
         self._client = client
         self._site = site
+        self._cron = cron
         self._listen()
         gate.on_spent = self._spent
         if burst:
@@ -189,6 +192,8 @@ class Crew:
         crew.start_soon(self._member, self._heart.run)
         crew.start_soon(self._member, self._reports.run)
         crew.start_soon(self._member, self._deadlines.run)
+        for schedule in self._site.schedules if self._cron else ():
+            crew.start_soon(self._member, schedule)
         if self._connect_timeout is not None:
             crew.start_soon(self._member, partial(self._outage.expect, self._connect_timeout))
         self._fetchers.begin(

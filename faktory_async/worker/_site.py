@@ -1,6 +1,6 @@
 """Where a job is worked: what a `HandlerSource` may use of the worker that runs it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -12,6 +12,7 @@ from anyio import CapacityLimiter, to_thread
 from faktory_async.client import when_prolonged
 from faktory_async.errors import UsageError
 from faktory_async.model import Job
+from faktory_async.worker._connected import Target
 from faktory_async.worker._current import current_run, the_run
 from faktory_async.worker._events import Event, Events
 from faktory_async.worker._kinds import Kinds
@@ -31,12 +32,20 @@ class Site:
         kinds: Its threads and processes.
         lifecycle: How far it is on its way out.
         events: Its listeners.
+        target: Where its server is.
+
+    Attributes:
+        target: Where its server is, and how it is reached.
+        schedules: What runs as long as the worker does and pushes jobs at their times; to be added
+            while the source is being entered.
     """
 
-    def __init__(self, kinds: Kinds, lifecycle: Lifecycle, events: Events) -> None:
+    def __init__(self, kinds: Kinds, lifecycle: Lifecycle, events: Events, target: Target) -> None:
         self._kinds = kinds
         self._lifecycle = lifecycle
         self._events = events
+        self.target: Final = target
+        self.schedules: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def stopping(self) -> bool:

@@ -19,7 +19,7 @@ from faktory_async.net import TLS, Address, Connector, Dial, Home, Limits, Timeo
 from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
-from faktory_async.worker._connected import Connected, completed
+from faktory_async.worker._connected import Target
 from faktory_async.worker._crew import Crew
 from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._dispatch import Dispatch
@@ -114,6 +114,8 @@ class Worker:
             default it waits for its server for ever.
         client: What `job_client` returns to handlers; opened and closed by whoever made it. By
             default the worker has one of its own, which dials nothing before it is used.
+        cron: Whether the timetable of an `App` is run, where it has one: any number of workers may
+            do so. A run that ends by itself, by `burst` or `max_jobs`, never does.
         listeners: `on_start`, `on_stop`, `on_state_change`, `on_job_start`, `on_job_end`,
             `on_connect`, `on_disconnect`, `on_exhausted`: functions or coroutine functions that
             are told of these; see `Listeners`. What they raise is logged, and nothing else.
@@ -150,11 +152,12 @@ class Worker:
         max_reply: int | None = None,
         connect_timeout: float | timedelta | None = None,
         client: Client | None = None,
+        cron: bool = True,
         **listeners: Unpack[Listeners],
     ) -> None:
         _check_counts(concurrency=concurrency, max_fetchers=max_fetchers, max_jobs=max_jobs)
-        if isinstance(handlers, Connected):
-            url, dial, tls, timeouts = completed(handlers, url, dial, tls, timeouts)
+        target = Target(url, dial, tls, timeouts).completed(handlers)
+        dial, tls, timeouts = target.dial, target.tls, target.timeouts
         _check_words(beat, interrupted, has_dial=dial is not None)
         seconds = _seconds("grace", grace)
         patience = None if connect_timeout is None else _seconds("connect_timeout", connect_timeout)
@@ -168,7 +171,7 @@ class Worker:
             else handlers
         )
         default = default_handler and kinds.runner(registered("unknown types", default_handler))
-        address = Address.resolve(url)
+        address = Address.resolve(target.url)
         identity = Identity(
             wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
         )
@@ -235,7 +238,8 @@ class Worker:
                 home=home,
                 events=events,
                 client=producer() if client is None else nullcontext(client),
-                site=Site(kinds, phases.lifecycle, events),
+                site=Site(kinds, phases.lifecycle, events, target),
+                cron=cron and not burst and max_jobs is None,
             )
 
         connector(identity)  # whatever makes no sense is told now

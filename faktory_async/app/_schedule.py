@@ -1,0 +1,90 @@
+"""When cron jobs are due, and the jobs of their ticks. Pure."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from faktory_async.app._cron import Cron
+from faktory_async.app._typed import Binding
+from faktory_async.model import Job
+
+
+class Tick(Struct, frozen=True):
+    """One time that a cron job is due.
+
+    Attributes:
+        at: When.
+        jobtype: What.
+        data: The job: the same bytes in every process that makes them.
+    """
+
+    at: datetime
+    jid: str
+    jobtype: str
+    data: bytes
+
+
+class Schedule:
+    """The timetable of an app.
+
+    Args:
+        bindings: The app's jobs, those without cron among them.
+
+    Raises:
+        ArgumentsError: arguments that do not fit their job.
+        TypeError: arguments are missing.
+    """
+
+    def __init__(self, bindings: Collection[Binding]) -> None:
+        self._lines = [(binding, cron) for binding in bindings for cron in binding.crons]
+        for binding, cron in self._lines:
+            binding.function.arguments.encode(cron.args, {})
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def between(self, after: datetime, until: datetime) -> list[Tick]:
+        """Return what is due after a moment and until another one, in order."""
+        ticks = [
+            tick_of(binding, cron, at)
+            for binding, cron in self._lines
+            for at in _until(cron.after(after), until)
+        ]
+        return sorted(ticks, key=lambda tick: (tick.at, tick.jid))
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return when anything is due next; None for never again."""
+        soonest = [next(cron.after(moment), None) for _, cron in self._lines]
+        return min((at for at in soonest if at is not None), default=None)
+
+
+def tick_of(binding: Binding, cron: Cron, at: datetime) -> Tick:
+    """Return the job of a tick.
+
+    Nothing in it depends on who makes it or when: the server keeps one of equal jobs in its
+    scheduled set.
+    """
+    args = binding.function.arguments.encode(cron.args, {})
+    jid = _jid(binding.jobtype, args, at)
+    fields: Mapping[str, Any] = {**binding.stamp.fields, "jid": jid, "at": at, "created_at": at}
+    job = Job(binding.jobtype, args, **fields)
+    return Tick(at, jid, binding.jobtype, job.to_json())
+
+
+def _jid(jobtype: str, args: list[Any], at: datetime) -> str:
+    name = msgspec.json.encode([jobtype, args, at], order="deterministic")
+    return hashlib.sha256(name).hexdigest()[:24]
+
+
+def _until(ticks: Iterator[datetime], until: datetime) -> Iterator[datetime]:
+    for at in ticks:
+        if at > until:
+            return
+        yield at
