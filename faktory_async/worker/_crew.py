@@ -252,7 +252,8 @@ class Crew:
 
     def _report(self, run: Run, outcome: Outcome) -> None:
         if isinstance(outcome, Fail):
-            _log.warning("%s failed: %s", run, _in_short(outcome))
+            known = {"event": "job_failed", "jid": run.jid}
+            _log.warning("%s failed: %s", run, _in_short(outcome), extra=known)
         if outcome is INTERRUPTED:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)

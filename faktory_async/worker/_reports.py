@@ -319,9 +319,12 @@ class Reports(Riders):
         setattr(self.counts, verdict, getattr(self.counts, verdict) + 1)
         level = _LEVELS[verdict]
         if end.why:
-            _log.log(max(level, logging.INFO), "%s: %s: %s", report.name, verdict, end.why)
-        elif _log.isEnabledFor(level):
-            _log.log(level, "%s: %s", report.name, verdict)
+            text, level = f": {end.why}", max(level, logging.INFO)
+        else:
+            text = ""
+        if _log.isEnabledFor(level):
+            known = {"event": "job_reported"}
+            _log.log(level, "%s: %s%s", report.name, verdict, text, extra=known)
         del self._open[report]
         if not self._open:
             self._settled.set()
