@@ -1,0 +1,44 @@
+"""The values of options, as people write them."""
+
+import math
+
+import click
+
+from faktory_async.errors import UsageError
+from faktory_async.model import seconds
+
+
+class DurationType(click.ParamType[float]):
+    """A duration, such as `25s`, `1m30s` or `25`; in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return it in seconds, or say what is wrong with it."""
+        try:
+            return seconds(value if isinstance(value, int | float) else str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class QueueType(click.ParamType[tuple[str, float | None]]):
+    """A queue, with or without a weight: `mail`, `critical=5`."""
+
+    name = "name[=weight]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | None]:
+        """Return name and weight, or say what is wrong with them."""
+        name, separator, weight = str(value).partition("=")
+        if not separator:
+            return name, None
+        try:
+            number = float(weight)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"the weight of {name} is a number above 0, not {weight!r}", param, ctx)
+        return name, number
