@@ -1,0 +1,137 @@
+"""What may be written on the command line, and what is made of it."""
+
+import logging
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from faktory_async.cli import _commands
+from faktory_async.cli._commands import command
+from faktory_async.cli._errors import CommandError
+from faktory_async.cli._loop import backend_of
+from faktory_async.cli._settings import Loop, Settings
+from tests.house._source import pyproject
+
+
+def invoke(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(command, arguments, env=environment)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, root_logger: logging.Logger) -> list[Settings]:
+    """Note the settings that a command is run with, in place of running it."""
+    settings: list[Settings] = []
+
+    def note(given: Settings) -> int:
+        settings.append(given)
+        return 0
+
+    for name in ("_worked", "_reloaded", "_developed"):
+        monkeypatch.setattr(_commands, name, note)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {}),
+        (["-q", "a", "--queue=b"], {"queues": (("a", None), ("b", None))}),
+        (["-q", "a=5", "-q", "b=0.5"], {"queues": (("a", 5.0), ("b", 0.5))}),
+        (["-c", "3", "--threads", "2"], {"concurrency": 3, "threads": 2}),
+        (["--grace", "1m30s"], {"grace": 90.0}),
+        (["--grace", "7"], {"grace": 7.0}),
+        (["--reload"], {"grace": 3.0}),
+        (["-b", "--max-jobs=10"], {"burst": True, "max_jobs": 10}),
+        (["--connect-timeout=0"], {"connect_timeout": 0.0}),
+        (
+            ["--log-level", "DEBUG", "--log-format=json"],
+            {"log_level": "debug", "log_format": "json"},
+        ),
+        (["--loop", "trio"], {"loop": "trio"}),
+    ],
+)
+def test_options_become_settings(
+    given: list[Settings], arguments: list[str], expected: dict[str, Any]
+) -> None:
+    result = invoke("worker", "hello:app", *arguments)
+    assert result.exit_code == 0, result.output
+    assert given == [Settings(app="hello:app", **expected)]
+
+
+def test_dev_has_a_short_grace(given: list[Settings]) -> None:
+    assert invoke("dev", "hello:app", "-c", "5").exit_code == 0
+    assert given == [Settings(app="hello:app", concurrency=5, grace=3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("worker", "Missing argument 'APP'"),
+        ("worker a:b -q x=none", "the weight of x is a number above 0"),
+        ("worker a:b -q x=0", "the weight of x is a number above 0"),
+        ("worker a:b --grace soon", "no duration"),
+        ("worker a:b -c 0", "0 is not in the range"),
+        ("worker a:b --loop winloop", "is not one of"),
+        ("worker a:b --nonsense", "No such option"),
+        ("nonsense", "No such command"),
+    ],
+)
+def test_a_mistake_is_2_and_says_what_it_is(options: str, words: str) -> None:
+    result = invoke(*options.split())
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_a_reloaded_worker_gets_all_it_was_given(given: list[Settings]) -> None:
+    settings = Settings(
+        app="hello:app",
+        queues=(("a", 2.0), ("b", None)),
+        concurrency=3,
+        threads=4,
+        grace=1.5,
+        burst=True,
+        max_jobs=6,
+        connect_timeout=7.0,
+        log_level="warning",
+        log_format="plain",
+        loop="asyncio",
+    )
+    assert invoke(*settings.arguments()).exit_code == 0
+    assert given == [settings]
+
+
+@pytest.mark.parametrize("name", ["worker", "dev"])
+def test_help_has_examples(name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    assert f"  faktory-async {name} hello:app" in [
+        line.rstrip().removeprefix(" ") for line in result.output.splitlines()
+    ]
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    output = invoke("worker", "--help").output
+    for code in range(7):
+        assert f"   {code}  " in output
+
+
+def test_the_command_is_installed_with_the_package() -> None:
+    project = pyproject()["project"]
+    assert project["scripts"] == {"faktory-async": "faktory_async.cli:main"}
+    needed = " ".join(project["optional-dependencies"]["standard"])
+    assert all(name in needed for name in ("click", "rich", "rich-click", "watchfiles", "cronsim"))
+
+
+def test_a_loop_that_is_not_installed_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def find_nothing(_: str) -> None: ...
+
+    monkeypatch.setattr("faktory_async.cli._loop.find_spec", find_nothing)
+    assert backend_of("auto").name == "asyncio"
+    loops: tuple[Loop, ...] = ("uvloop", "trio")
+    for loop in loops:
+        with pytest.raises(CommandError, match=f"{loop} is not installed: pip install") as caught:
+            backend_of(loop)
+        assert caught.value.code == 2
