@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             server refuses us, 6 something was left unfinished.
     """
     try:
-        from faktory_async.cli._commands import command  # noqa: PLC0415 - it needs the extra
+        from faktory_async.cli import _commands  # noqa: PLC0415 - it needs the extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _PARTS:
             raise
         print(_INSTALL, file=sys.stderr)  # noqa: T201 - a command
         sys.exit(2)
-    command.main(arguments, prog_name="faktory-async")
+    _commands.command.main(arguments, prog_name="faktory-async")
     raise AssertionError("click ends the process")

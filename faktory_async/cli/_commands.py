@@ -19,6 +19,40 @@ F = TypeVar("F", bound=Callable[..., Any])
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("auto", "rich", "plain", "json")
 _LOOPS: Final = ("auto", "asyncio", "uvloop", "trio")
+# \b keeps the lines of a paragraph as they are.
+_WORKER: Final = """Run the jobs of APP, which is module:name, until SIGTERM or Ctrl-C.
+
+\b
+Examples:
+  faktory-async worker hello:app
+  faktory-async worker myapp.jobs:app -q critical -q default -c 50
+  faktory-async worker myapp.jobs:app -q critical=5 -q default=1
+  faktory-async worker myapp.jobs:make_app --burst --log-format json
+
+Every option may also be an environment variable: FAKTORY_ASYNC_WORKER_CONCURRENCY=50.
+
+\b
+Exit codes:
+  0  fine
+  1  a job failed in burst mode
+  2  a mistake in this call
+  3  the app could not be imported, or not be started
+  4  the server cannot be reached
+  5  the server refuses us: password or TLS
+  6  left unfinished: a job was cut short, or the server not told of one
+"""
+_DEV: Final = """Run the jobs of APP while you write them.
+
+Uses the server of FAKTORY_URL, or starts one in memory where none is; and starts the worker again
+whenever a Python file below this directory changes.
+
+\b
+Examples:
+  faktory-async dev hello:app
+  faktory-async dev myapp.jobs:app -q mail -c 5 --log-level debug
+
+Every option may also be an environment variable: FAKTORY_ASYNC_DEV_CONCURRENCY=5.
+"""
 _GRACE: Final = 25.0
 _RELOAD_GRACE: Final = 3.0
 
@@ -95,7 +129,7 @@ def command() -> None:
     """
 
 
-@command.command(cls=RichCommand)
+@command.command(cls=RichCommand, help=_WORKER)
 @click.argument("app", envvar="FAKTORY_ASYNC_WORKER_APP")
 @_common
 @click.option(
@@ -120,34 +154,14 @@ def command() -> None:
     help="Start again, as a new process, when a Python file below this directory changes.",
 )
 def worker(*, queue: Queues, grace: float | None, reload: bool, **options: Any) -> NoReturn:
-    r"""Run the jobs of APP, which is module:name, until SIGTERM or Ctrl-C.
-
-    \b
-    Examples:
-      faktory-async worker hello:app
-      faktory-async worker myapp.jobs:app -q critical -q default -c 50
-      faktory-async worker myapp.jobs:app -q critical=5 -q default=1
-      faktory-async worker myapp.jobs:make_app --burst --log-format json
-
-    Every option may also be an environment variable: FAKTORY_ASYNC_WORKER_CONCURRENCY=50.
-
-    \b
-    Exit codes:
-      0  fine
-      1  a job failed in burst mode
-      2  a mistake in this call
-      3  the app could not be imported, or not be started
-      4  the server cannot be reached
-      5  the server refuses us: password or TLS
-      6  something was left unfinished: a job was cut short, or the server could not be told
-    """
+    """Run a worker."""
     if grace is None:
         grace = _RELOAD_GRACE if reload else _GRACE
     settings = Settings(queues=queue, grace=grace, **options)
     _end(settings, _reloaded if reload else _worked)
 
 
-@command.command(cls=RichCommand)
+@command.command(cls=RichCommand, help=_DEV)
 @click.argument("app", envvar="FAKTORY_ASYNC_DEV_APP")
 @_common
 @click.option(
@@ -158,18 +172,7 @@ def worker(*, queue: Queues, grace: float | None, reload: bool, **options: Any) 
     help="How long handlers may go on once the worker is told to stop.",
 )
 def dev(*, queue: Queues, **options: Any) -> NoReturn:
-    r"""Run the jobs of APP while you write them.
-
-    Uses the server of FAKTORY_URL, or starts one in memory where none is; and starts the worker
-    again whenever a Python file below this directory changes.
-
-    \b
-    Examples:
-      faktory-async dev hello:app
-      faktory-async dev myapp.jobs:app -q mail -c 5 --log-level debug
-
-    Every option may also be an environment variable: FAKTORY_ASYNC_DEV_CONCURRENCY=5.
-    """
+    """Run a worker that is reloaded, with a server if there is none."""
     _end(Settings(queues=queue, **options), _developed)
 
 

@@ -144,7 +144,7 @@ def _line_of_job(record: logging.LogRecord, message: str) -> str:
 
 def _can_show_arrows(stream: TextIO) -> bool:
     try:
-        (_FAILED + "".join(_ARROWS.values())).encode(stream.encoding or "ascii")
+        (_FAILED + "".join(_ARROWS.values())).encode(stream.encoding or "utf-8")
     except (UnicodeError, LookupError):
         return False
     return True
