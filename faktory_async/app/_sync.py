@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Final
+from weakref import WeakSet
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -31,6 +32,7 @@ class SyncClient:
         self._for: tuple[Address, int] | None = None
         self._open = ExitStack()
         self._push: Callable[[Job], Job] | None = None
+        _clients.add(self)
 
     def push(self, job: Job) -> Job:
         """Push a job and wait until the server has it.
@@ -56,7 +58,8 @@ class SyncClient:
                 return self._push
             if self._for is not None and self._for[1] != wanted[1]:
                 self._open = ExitStack()  # after a fork it belongs to the other process
-            self._open.close()
+            opened, self._open, self._push, self._for = self._open, ExitStack(), None, None
+            opened.close()
             client = self._make()
             portal = _the_portal()
             stack = ExitStack()
@@ -78,6 +81,7 @@ def _in_a_loop() -> bool:
 
 _lock: Final = threading.Lock()
 _portals: Final[dict[int, BlockingPortal]] = {}  # by process: a fork has no threads
+_clients: Final[WeakSet[SyncClient]] = WeakSet()
 
 
 def _the_portal() -> BlockingPortal:
@@ -96,5 +100,9 @@ def _the_portal() -> BlockingPortal:
 
 def _end(opened: AbstractContextManager[BlockingPortal], pid: int) -> None:
     if pid == os.getpid():
-        del _portals[pid]
+        portal = _portals.pop(pid)
+        for client in list(_clients):
+            client.close()
+        # An open client that nobody has any more would keep the portal for ever.
+        portal.call(portal.stop, True)
         opened.__exit__(None, None, None)
