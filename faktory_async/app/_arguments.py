@@ -7,9 +7,12 @@ not fit fails where it was written.
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from types import GenericAlias
 from typing import Any, Final, TypeVar, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError
@@ -17,10 +20,12 @@ from msgspec import NODEFAULT, Struct, ValidationError
 from faktory_async.errors import ArgumentsError, UsageError
 
 _KINDS: Final = inspect.Parameter
-_PATH: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_PATH: Final = re.compile(r" - at (`key` in )?`\$(.*)`$", re.DOTALL)
 _INDEX: Final = re.compile(r"\[(\d+)\]")
 T = TypeVar("T")
 
+# What JSON writes as text: until it is written, it can be told from text.
+_AS_TEXT: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
 _UNREADABLE: Final = (ValidationError, ValueError, TypeError, RecursionError, OverflowError)
 
 
@@ -32,12 +37,21 @@ class Parameter(Struct, frozen=True):
         annotation: The type of its value; of each of them where it is `*args`.
         default: What it is where nothing is given; `NODEFAULT` where something must be.
         rest: Whether it is `*args`.
+        nameless: Whether no call may name it.
     """
 
     name: str
     annotation: Any
     default: Any
     rest: bool
+    nameless: bool
+
+    @property
+    def kind(self) -> Any:
+        """Its kind, as `inspect` has it."""
+        if self.rest:
+            return _KINDS.VAR_POSITIONAL
+        return _KINDS.POSITIONAL_ONLY if self.nameless else _KINDS.POSITIONAL_OR_KEYWORD
 
 
 class Arguments:
@@ -58,6 +72,7 @@ class Arguments:
         self._jobtype = jobtype
         self._parameters = tuple(parameters)
         self._strict = strict
+        self._check_types()
         plain = [parameter for parameter in parameters if not parameter.rest]
         rest = [parameter for parameter in parameters if parameter.rest]
         self._count = len(plain)
@@ -67,13 +82,15 @@ class Arguments:
             [
                 _KINDS(
                     parameter.name,
-                    _KINDS.VAR_POSITIONAL if parameter.rest else _KINDS.POSITIONAL_OR_KEYWORD,
+                    parameter.kind,
                     default=_KINDS.empty if parameter.default is NODEFAULT else parameter.default,
                 )
                 for parameter in parameters
             ]
         )
-        self._check_types()
+        self._untyped = [
+            number for number, parameter in enumerate(plain) if parameter.annotation is Any
+        ]
 
     # -- pushing ------------------------------------------------------------------------------
 
@@ -86,15 +103,32 @@ class Arguments:
             ArgumentsError: a value is no JSON, or does not fit its parameter; with its path.
             TypeError: the call does not fit the signature, as Python itself would say.
         """
-        values = self._bound(args, kwargs) if kwargs else args
-        try:
-            encoded: list[Any] = msgspec.to_builtins(list(values), str_keys=True, enc_hook=_encoded)
-        except _UNREADABLE as error:
-            raise ArgumentsError(f"cannot be sent as JSON: {error}", path="args") from error
-        if not kwargs and len(args) != self._count:
+        if kwargs:
+            args = self._bound(args, kwargs)
+        elif len(args) != self._count:
             self._bind(args, kwargs)  # says which one is missing, or that there are too many
-        self._decode(encoded, strict=True)
+        try:
+            values = _builtins(list(args), _AS_TEXT)
+        except _UNREADABLE:
+            # A dict whose keys are dates, say, or nothing that can be sent.
+            values = [self._encode(number, value) for number, value in enumerate(args)]
+            self._decode(values, strict=True)
+            return values
+        self._decode(values, strict=True, apart=_AS_TEXT)
+        encoded = _builtins(values, ())
+        for number in self._untyped:
+            # A worker could not make of text what it was: let the job refuse it.
+            encoded[number : number + 1] = values[number : number + 1]
         return encoded
+
+    def _encode(self, number: int, value: object) -> Any:
+        try:
+            return _builtins([value], ())[0]
+        except _UNREADABLE as error:
+            raise ArgumentsError(
+                f"{_plain(error)}, so {self._name(number)!r} of {self._jobtype} cannot be sent",
+                path=f"args[{number}]",
+            ) from None
 
     def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         bound = self._bind(args, kwargs)
@@ -121,39 +155,55 @@ class Arguments:
         """
         return self._decode(args, strict=self._strict)
 
-    def _decode(self, args: list[Any], *, strict: bool) -> tuple[Any, ...]:
+    def _decode(
+        self, args: list[Any], *, strict: bool, apart: tuple[type, ...] = ()
+    ) -> tuple[Any, ...]:
         if self._rest is None:
             if len(args) > self._count:
                 raise ArgumentsError(
                     f"{self._jobtype} takes {self._count}, not {len(args)}", path="args"
                 )
-            return _values(self._convert(args, self._struct, strict=strict))
-        head = self._convert(args[: self._count], self._struct, strict=strict)
+            return _values(self._convert(args, self._struct, strict=strict, apart=apart))
+        head = self._convert(args[: self._count], self._struct, strict=strict, apart=apart)
         tail: list[Any] = self._convert(
-            args[self._count :], self._rest, strict=strict, offset=self._count
+            args[self._count :], self._rest, strict=strict, apart=apart, offset=self._count
         )
         return (*_values(head), *tail)
 
-    def _convert(self, args: list[Any], kind: type[T], *, strict: bool, offset: int = 0) -> T:
+    def _convert(
+        self,
+        args: list[Any],
+        kind: type[T],
+        *,
+        strict: bool,
+        apart: tuple[type, ...],
+        offset: int = 0,
+    ) -> T:
         try:
-            return msgspec.convert(args, kind, strict=strict, str_keys=True, dec_hook=_decoded)
+            return msgspec.convert(
+                args, kind, strict=strict, str_keys=True, builtin_types=apart, dec_hook=_decoded
+            )
         except _UNREADABLE as error:
             raise self._misfit(error, offset) from None
 
     def _misfit(self, error: Exception, offset: int) -> ArgumentsError:
         text = str(error)
         found = _PATH.search(text)
-        inside = found[1] if found else ""
+        inside = found[2] if found else ""
         said = text[: found.start()] if found else text
+        if found and found[1]:
+            said += " as a key"
         index = _INDEX.match(inside)
         if index is None:
             return ArgumentsError(self._missing(said), path=f"args{inside}")
         number = int(index[1]) + offset
-        name = self.names[min(number, len(self.names) - 1)]
         return ArgumentsError(
-            f"{said} for {name!r} of {self._jobtype}",
+            f"{said} for {self._name(number)!r} of {self._jobtype}",
             path=f"args[{number}]{inside[index.end() :]}",
         )
+
+    def _name(self, number: int) -> str:
+        return self.names[min(number, len(self.names) - 1)]
 
     def _missing(self, said: str) -> str:
         needed = [name.name for name in self._parameters if name.default is NODEFAULT]
@@ -191,7 +241,11 @@ class Arguments:
 
     def _check_types(self) -> None:
         for parameter in self._parameters:
-            for found in _custom_types(msgspec.inspect.type_info(parameter.annotation)):
+            try:
+                info = msgspec.inspect.type_info(parameter.annotation)
+            except TypeError as error:
+                raise UsageError(f"{self._jobtype} takes {parameter.name}: {error}") from None
+            for found in _custom_types(info):
                 if not _is_model(found):
                     raise UsageError(
                         f"{self._jobtype} takes {parameter.name}: {found.__qualname__}, which JSON "
@@ -222,7 +276,8 @@ def parameters_of(
             )
         default = NODEFAULT if parameter.default is _KINDS.empty else parameter.default
         rest = parameter.kind is _KINDS.VAR_POSITIONAL
-        found.append(Parameter(name, annotations.get(name, Any), default, rest))
+        nameless = parameter.kind is _KINDS.POSITIONAL_ONLY
+        found.append(Parameter(name, annotations.get(name, Any), default, rest, nameless))
     return found
 
 
@@ -275,14 +330,47 @@ def _is_model(kind: type) -> bool:
     return hasattr(kind, "model_validate") and hasattr(kind, "model_dump")
 
 
+def _builtins(values: list[Any], apart: tuple[type, ...]) -> list[Any]:
+    return _listed(
+        msgspec.to_builtins(values, str_keys=True, builtin_types=apart, enc_hook=_encoded)
+    )
+
+
+def _listed(root: list[Any]) -> list[Any]:
+    """Make lists of the tuples in it, which msgspec lets be."""
+    waiting: list[Any] = [root]
+    while waiting:
+        container = waiting.pop()
+        for key, value in _items(container):
+            if _is(value, tuple):
+                container[key] = list(value)
+            if _is(value, list, tuple, dict):
+                waiting.append(container[key])
+    return root
+
+
+def _items(container: Any) -> Iterable[tuple[Any, Any]]:
+    if _is(container, dict):
+        return cast("Iterable[tuple[Any, Any]]", container.items())
+    return enumerate(cast("list[Any]", container))
+
+
+def _is(value: object, *kinds: type) -> bool:
+    return type(value) in kinds
+
+
 def _encoded(value: Any) -> Any:
     kind = cast("type[object]", type(value))
     if _is_model(kind):
         return value.model_dump(mode="json")
-    raise TypeError(f"a {kind.__name__} has no JSON form")
+    raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _plain(error: Exception) -> str:
+    return "it holds itself" if isinstance(error, RecursionError) else str(error)
 
 
 def _decoded(kind: type, value: Any) -> Any:
     if _is_model(kind):
         return kind.model_validate(value)  # type: ignore[attr-defined]  # that is what was asked
-    raise TypeError(f"a {kind.__name__} has no JSON form")
+    raise TypeError(f"{kind.__name__} has no JSON form")

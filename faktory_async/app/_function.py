@@ -5,6 +5,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, Final, get_origin
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.worker import RunIn
 
-_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_LATER: Final = (NameError, AttributeError)  # of names that are not there yet
 
 
 class Function:
@@ -59,7 +60,7 @@ class Function:
         unknown = redact - signature.parameters.keys()
         if unknown:
             raise UsageError(f"{jobtype} has no parameter {', '.join(sorted(unknown))} to redact")
-        with contextlib.suppress(NameError):  # defined later: it is looked for again when needed
+        with contextlib.suppress(*_LATER):  # defined later: it is looked for again when needed
             self._compile()
 
     @property
@@ -95,12 +96,12 @@ class Function:
         if self._compiled is None:
             try:
                 self._compile()
-            except NameError as error:
+            except _LATER as error:
                 raise UsageError(f"{self.place}: an annotation cannot be read: {error}") from error
         return self._compiled or (self.arguments, False)
 
     def _compile(self) -> None:
-        hints = typing.get_type_hints(self.function, include_extras=True)
+        hints = _hints(self.function)
         signature = inspect.signature(self.function)
         names = list(signature.parameters)
         context = [name for name in names if _is_context(hints.get(name))]
@@ -184,6 +185,15 @@ def _where(function: object, jobtype: str, run_in: RunIn | None) -> RunIn | None
             "`def` at the top of a module"
         )
     return run_in or "thread"
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what the annotations of the parameters mean; what it returns is nobody's business."""
+    written = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+    scope: dict[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
+    return typing.get_type_hints(
+        SimpleNamespace(__annotations__=written), scope, include_extras=True
+    )
 
 
 def _is_context(annotation: object) -> bool:
