@@ -10,9 +10,10 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
+from urllib.parse import quote
 
 import msgspec
 
@@ -275,10 +276,7 @@ class App(Router):
 
     @asynccontextmanager
     async def _living(self) -> AsyncGenerator[None]:
-        if self._lifespan is None:
-            yield
-            return
-        async with self._lifespan() as state:
+        async with nullcontext() if self._lifespan is None else self._lifespan() as state:
             token = the_state.set(state)
             try:
                 yield
@@ -353,7 +351,16 @@ class App(Router):
             name = f"args of {binding.jobtype}"
             defs[name] = arguments.schema([next(found) for _ in arguments.types()])
             jobs.append(_job_schema(binding, name))
-        return {"$schema": _SCHEMA, "title": "Faktory jobs", "oneOf": jobs, "$defs": defs}
+        one_of: list[Any] = [*jobs] or [False]  # which nothing satisfies
+        return {"$schema": _SCHEMA, "title": "Faktory jobs", "oneOf": one_of, "$defs": defs}
+
+    def hand_over(self) -> Collection[Binding]:
+        """Refuse to be included.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("an app is not included: write its jobs in a Router")
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -391,7 +398,7 @@ def _connector(target: Target) -> Connector:
 def _job_schema(binding: Binding, args: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "jobtype": {"const": binding.jobtype},
-        "args": {"$ref": f"#/$defs/{args.replace(' ', '%20')}"},
+        "args": {"$ref": f"#/$defs/{quote(args.replace('~', '~0').replace('/', '~1'))}"},
         "queue": {"type": "string", "default": binding.stamp.fields.get("queue", "default")},
     }
     schema = {

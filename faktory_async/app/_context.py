@@ -63,10 +63,10 @@ class JobContext(Generic[S]):
         self._deadline = deadline
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
 
-    @classmethod
+    @staticmethod
     def fake(
-        cls, state: S = _NONE, *, job: Job | None = None, app: "App | None" = None
-    ) -> "JobContext[S]":
+        state: R = _NONE, *, job: Job | None = None, app: "App | None" = None
+    ) -> "JobContext[R]":
         """Return a context for calling a handler directly, in a test.
 
         Args:
@@ -74,7 +74,7 @@ class JobContext(Generic[S]):
             job: What it finds as `job`; by default one of type `fake`.
             app: What it finds as `app`.
         """
-        return cls(Job("fake") if job is None else job, state, app)
+        return JobContext(Job("fake") if job is None else job, state, app)
 
     def __repr__(self) -> str:
         return f"<JobContext {self.job!r}>"

@@ -45,7 +45,8 @@ class UsingOptions(TypedDict, total=False):
         jid: Its id.
         custom: Data beside the arguments, in addition to what the job has.
         unique_for: For how long an equal job is refused (Enterprise).
-        unique_until: Whether that ends earlier: when the job has succeeded, or when it is fetched.
+        unique_until: Whether that ends earlier: when the job has succeeded, the default, or when it
+            is fetched.
         expires_in: After how long it is dropped where it was not fetched (Enterprise).
         expires_at: When, in place of that.
         tracked: Whether its state and progress can be asked for (Enterprise).
@@ -75,11 +76,13 @@ class JobOptions(Struct, frozen=True, kw_only=True):
 
     def over(self, other: "JobOptions") -> "JobOptions":
         """Return these, and where they say nothing, the others."""
+        # A timeout of their own says how long they are reserved, too.
+        silent = self.reserve_for is None and self.timeout is None
         return JobOptions(
             queue=other.queue if self.queue is None else self.queue,
             retry=other.retry if self.retry is None else self.retry,
             timeout=other.timeout if self.timeout is None else self.timeout,
-            reserve_for=other.reserve_for if self.reserve_for is None else self.reserve_for,
+            reserve_for=other.reserve_for if silent else self.reserve_for,
         )
 
     @property
@@ -114,7 +117,7 @@ class Stamp(Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
     delay: float | None = None
     unique_for: Duration | None = None
-    unique_until: Literal["success", "start"] = "success"
+    unique_until: Literal["success", "start"] | None = None
     expires_in: Duration | None = None
     expires_at: datetime | None = None
     tracked: bool = False
@@ -152,19 +155,14 @@ class Stamp(Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: they contradict each other, or there is no such option.
         """
-        unknown = options.keys() - UsingOptions.__annotations__.keys()
-        if unknown:
-            known = ", ".join(UsingOptions.__annotations__)
-            raise UsageError(f"there is no option {', '.join(sorted(unknown))}; there are {known}")
-        if "delay" in options and "at" in options:
-            raise UsageError("a job has a delay or a time, not both")
+        _check(options)
         said = cast("dict[str, Any]", options)
         fields = self.fields | {name: said[name] for name in _FIELDS if name in said}
         changes: dict[str, Any] = {name: said[name] for name in _KEPT if name in said}
         if "retry" in options:
             fields["retry"] = retry_of(options["retry"])
-        if "reserve_for" in options:
-            fields["reserve_for"] = _reservation(options["reserve_for"])
+        if (reserve_for := options.get("reserve_for")) is not None:
+            fields["reserve_for"] = _reservation(reserve_for)
         if "custom" in options:
             fields["custom"] = {**self.fields.get("custom", {}), **options["custom"]}
         if "delay" in options:
@@ -172,7 +170,13 @@ class Stamp(Struct, frozen=True, kw_only=True):
             fields.pop("at", None)
         if "at" in options:
             changes["delay"] = None
-        return replace(self, fields=fields, **changes)
+        if not options.keys().isdisjoint(_EXPIRY):
+            changes = dict.fromkeys(_EXPIRY) | changes
+        made = replace(self, fields=fields, **changes)
+        if made.unique_until is not None and made.unique_for is None:
+            raise UsageError("unique_until needs unique_for: for how long at most")
+        made.job("check", [])  # says at once what is wrong
+        return made
 
     def job(self, jobtype: str, args: list[Any]) -> Job:
         """Return a new job.
@@ -183,13 +187,13 @@ class Stamp(Struct, frozen=True, kw_only=True):
         if self.delay is None:
             job = Job(jobtype, args, **self.fields)
         else:
-            at = world().utcnow() + timedelta(seconds=self.delay)
+            at = _after(self.delay)
             job = Job(jobtype, args, at=at, **self.fields)
         return self._enterprise(job) if self.enterprise else job
 
     def _enterprise(self, job: Job) -> Job:
         if self.unique_for is not None:
-            job = job.unique_for(self.unique_for, until=self.unique_until)
+            job = job.unique_for(self.unique_for, until=self.unique_until or "success")
         if self.expires_in is not None:
             job = job.expires_in(self.expires_in)
         if self.expires_at is not None:
@@ -198,11 +202,32 @@ class Stamp(Struct, frozen=True, kw_only=True):
 
 
 _FIELDS: Final = ("queue", "jid", "at")
+_EXPIRY: Final = ("expires_in", "expires_at")
 _KEPT: Final = ("unique_for", "unique_until", "expires_in", "expires_at", "tracked")
 
 
 def _reservation(reserve_for: ReserveFor) -> int | timedelta | None:
     return None if reserve_for is SERVER_DEFAULT else reserve_for
+
+
+def _check(options: UsingOptions) -> None:
+    unknown = options.keys() - UsingOptions.__annotations__.keys()
+    if unknown:
+        known = ", ".join(UsingOptions.__annotations__)
+        raise UsageError(f"there is no option {', '.join(sorted(unknown))}; there are {known}")
+    if "delay" in options and "at" in options:
+        raise UsageError("a job has a delay or a time, not both")
+    if "expires_in" in options and "expires_at" in options:
+        raise UsageError("a job expires after a duration or at a time, not both")
+    if options.get("unique_until", "start") not in ("success", "start"):
+        raise UsageError('unique_until is "success" or "start"')
+
+
+def _after(delay: float) -> datetime:
+    try:
+        return world().utcnow() + timedelta(seconds=delay)
+    except OverflowError:
+        raise UsageError("a delay ends before the year 10000") from None
 
 
 def _ahead(delay: Duration) -> float:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -93,10 +93,23 @@ class Retries(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.max < 1:
             raise UsageError('Retries(max=...) is 1 or more; write retry="dead" or retry="discard"')
+        for name in ("on", "fatal"):
+            try:
+                isinstance(None, getattr(self, name))
+            except TypeError:
+                raise UsageError(f"{name} is a tuple of classes of exceptions") from None
 
     def gives_up(self, error: BaseException) -> bool:
-        """Tell whether no retry would help after this exception."""
-        return isinstance(error, self.fatal) or not isinstance(error, self.on)
+        """Tell whether no retry would help after this exception.
+
+        Of a group, when that is so after any of those in it.
+        """
+        if isinstance(error, self.fatal):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", error)
+            return any(map(self.gives_up, group.exceptions))
+        return not isinstance(error, self.on)
 
 
 RetryOption: TypeAlias = int | Literal["dead", "discard"] | Retries

@@ -103,9 +103,12 @@ class JobType(Generic[P]):
         function: The function itself.
     """
 
-    def __init__(self, binding: Binding, stamp: Stamp | None = None) -> None:
+    def __init__(self, binding: Binding, used: tuple[UsingOptions, ...] = ()) -> None:
         self._binding = binding
-        self._stamp = stamp
+        self._used = used
+        # What it was made from: a router's jobs inherit more when an app includes it.
+        self._made_of = binding.stamp
+        self._stamp = self._stamped()
         self.function: Final = binding.function.function
         self.__doc__ = self.function.__doc__
         self.__name__ = self.function.__name__
@@ -169,15 +172,20 @@ class JobType(Generic[P]):
         Raises:
             UsageError: an option that makes no sense.
         """
-        return JobType(self._binding, self._stamped().using(options))
+        return JobType(self._binding, (*self._used, options))
 
     def _stamped(self) -> Stamp:
-        return self._binding.stamp if self._stamp is None else self._stamp
+        stamp = self._binding.stamp
+        for options in self._used:
+            stamp = stamp.using(options)
+        return stamp
 
     def _job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Job:
         binding = self._binding
         encoded = binding.function.arguments.encode(args, kwargs)
-        return (self._stamp or binding.stamp).job(binding.jobtype, encoded)
+        if self._made_of is not binding.stamp:
+            self._made_of, self._stamp = binding.stamp, self._stamped()
+        return self._stamp.job(binding.jobtype, encoded)
 
 
 class TypedJob(JobType[P], Generic[P, R]):
