@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from faktory_async.app._arguments import schema_of_model
 from faktory_async.app._box import Box
 from faktory_async.app._options import Duration, ReserveFor
 from faktory_async.app._policy import RetryOption
@@ -34,6 +35,8 @@ from faktory_async.server import EmbeddedServer
 from faktory_async.worker import Outcome, Runner, Target, current_site
 
 M = TypeVar("M", bound=Callable[..., Any])
+PushM = TypeVar("PushM", bound=PushMiddleware)
+RunM = TypeVar("RunM", bound=RunMiddleware)
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -122,10 +125,10 @@ class App(Router):
     # -- middleware ---------------------------------------------------------------------------
 
     @overload
-    def middleware(self, chain: Literal["push"], /) -> Callable[[M], M]: ...
+    def middleware(self, chain: Literal["push"], /) -> Callable[[PushM], PushM]: ...
 
     @overload
-    def middleware(self, chain: Literal["run"], /) -> Callable[[M], M]: ...
+    def middleware(self, chain: Literal["run"], /) -> Callable[[RunM], RunM]: ...
 
     def middleware(self, chain: str, /) -> Callable[[M], M]:
         """Add a middleware inside of the others; a decorator.
@@ -342,7 +345,9 @@ class App(Router):
         """
         bindings = list(self._bindings.values())
         types = [kind for binding in bindings for kind in binding.function.arguments.types()]
-        schemas, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+        schemas, components = msgspec.json.schema_components(
+            types, schema_hook=schema_of_model, ref_template="#/$defs/{name}"
+        )
         found = iter(schemas)
         defs: dict[str, Any] = dict(components)
         jobs: list[dict[str, Any]] = []

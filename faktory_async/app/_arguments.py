@@ -5,6 +5,7 @@ parameter. What is pushed is decoded on the spot as a worker will do it, so that
 not fit fails where it was written.
 """
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -229,11 +230,12 @@ class Arguments:
                 rest = titled
                 continue
             if parameter.default is not NODEFAULT:
-                titled["default"] = msgspec.to_builtins(
-                    parameter.default, str_keys=True, enc_hook=_encoded
-                )
+                with contextlib.suppress(*_UNREADABLE):  # it is the worker's affair anyway
+                    titled["default"] = _builtins([parameter.default], ())[0]
             plain.append(titled)
-        schema: dict[str, Any] = {"type": "array", "prefixItems": plain, "items": rest}
+        schema: dict[str, Any] = {"type": "array", "items": rest}
+        if plain:
+            schema["prefixItems"] = plain
         schema["minItems"] = sum(
             parameter.default is NODEFAULT and not parameter.rest for parameter in self._parameters
         )
@@ -279,6 +281,14 @@ def parameters_of(
         nameless = parameter.kind is _KINDS.POSITIONAL_ONLY
         found.append(Parameter(name, annotations.get(name, Any), default, rest, nameless))
     return found
+
+
+def schema_of_model(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of a model of pydantic's; it says itself what may be there."""
+    described: Callable[[], dict[str, Any]] | None = getattr(kind, "model_json_schema", None)
+    # With an id, the references in it are its own.
+    name = f"urn:{kind.__module__}.{kind.__qualname__}"
+    return {} if described is None else {"$id": name, **described()}
 
 
 # -- inside -----------------------------------------------------------------------------------
