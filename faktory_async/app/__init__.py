@@ -8,7 +8,7 @@ from faktory_async.app._drain import Drainable, Ran, drain
 from faktory_async.app._options import SERVER_DEFAULT
 from faktory_async.app._policy import Backoff, Retries
 from faktory_async.app._router import Router
-from faktory_async.app._running import RunMiddleware
+from faktory_async.app._running import CallNext, RunMiddleware
 from faktory_async.app._typed import ContextJob, JobType, TypedJob
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "App",
     "Backoff",
     "Box",
+    "CallNext",
     "ContextJob",
     "Dead",
     "Discard",

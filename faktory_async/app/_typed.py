@@ -12,7 +12,7 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
@@ -188,21 +188,21 @@ class JobType(Generic[P]):
         return self._stamp.job(binding.jobtype, encoded)
 
 
-class TypedJob(JobType[P], Generic[P, R]):
+class TypedJob(JobType[P], Generic[P, R_co]):
     """A function that is a job: still callable, and pushed by `push`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function here and now."""
-        result: R = _callable(self)(*args, **kwargs)
+        result: R_co = _callable(self)(*args, **kwargs)
         return result
 
 
-class ContextJob(JobType[P], Generic[S, P, R]):
+class ContextJob(JobType[P], Generic[S, P, R_co]):
     """The same for a function whose first parameter is a `JobContext`, which is not pushed."""
 
-    def __call__(self, context: JobContext[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, context: JobContext[S], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function here and now."""
-        result: R = _callable(self)(context, *args, **kwargs)
+        result: R_co = _callable(self)(context, *args, **kwargs)
         return result
 
 
