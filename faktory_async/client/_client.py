@@ -405,7 +405,7 @@ class Client:
                     await consumer.ack(job)
 
         The end of the block awaits a FETCH that is out, for up to 15 s, and FAILs the job that
-        nobody took.
+        nobody took, whatever is cancelled meanwhile.
 
         Args:
             wid: Makes it known to the server as a worker, which must then BEAT.

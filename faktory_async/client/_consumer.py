@@ -1,5 +1,6 @@
 """FETCH, ACK, FAIL and BEAT by hand, for people who build a worker of their own."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ class Consumer:
         self._wid = wid
         self._ticket: Ticket | None = None
         self._fetching = False
+        self._failing: tuple[str, Ticket] | None = None  # the job that nobody took, at the end
 
     def __repr__(self) -> str:
         out = " with a FETCH out" if self._ticket is not None else ""
@@ -160,24 +162,42 @@ class Consumer:
             raise
 
     async def _finish(self) -> None:
-        """Await a FETCH that is out and FAIL the job that nobody took."""
-        if self._ticket is None:
-            return
+        """Await a FETCH that is out and FAIL the job that nobody took.
+
+        Cancelled, it can be called again, and goes on where it was.
+        """
         try:
-            data = await self._fetched(self._ticket)
-            if data is not None:
-                jid = _read(data).jid
-                await self.fail(jid, errtype="Interrupted", message=_NOT_TAKEN)
-                _log.warning("job %s was fetched and not taken: it is failed", jid)
+            if self._ticket is not None:
+                data = await self._fetched(self._ticket)
+                if data is not None:
+                    self._post_fail(_read(data).jid)
+            if self._failing is not None:
+                await self._failed(*self._failing)
         except FaktoryError as error:
             _log.warning("a FETCH was still out: %s", error)
+
+    def _post_fail(self, jid: str) -> None:
+        """Send the FAIL of the job that nobody took, without waiting: no cancellation comes in."""
+        fail = Fail(jid, "Interrupted", _NOT_TAKEN)
+        self._failing = jid, self._connection.post([fail])
+
+    async def _failed(self, jid: str, ticket: Ticket) -> None:
+        try:
+            if self._connection.unposted:
+                await self._connection.hand_over(ticket, shield=True)
+            await self._connection.receive(ticket)
+            ticket.commands[0].decode(ticket.replies[0])
+        except FaktoryError as error:
+            _log.warning("job %s was fetched, not taken, and not failed: %s", jid, error)
+        else:
+            _log.warning("job %s was fetched and not taken: it is failed", jid)
 
 
 @asynccontextmanager
 async def consuming(connector: Connector, wid: str | None) -> AsyncGenerator[Consumer]:
     """Lend a consumer for the length of a block.
 
-    The end of the block awaits a FETCH that is out, for up to 15 s, whatever is cancelled by scope.
+    The end of the block awaits a FETCH that is out, for up to 15 s, whatever is cancelled.
     """
     connection = await connector()
     consumer = Consumer(connection, wid)
@@ -186,9 +206,23 @@ async def consuming(connector: Connector, wid: str | None) -> AsyncGenerator[Con
     finally:
         with anyio.CancelScope(shield=True):
             try:
-                await consumer._finish()  # noqa: SLF001 - the other half of it
+                await _finished(consumer)
             finally:
                 await connection.aclose()
+
+
+async def _finished(consumer: Consumer) -> None:
+    """See the end of a consumer through: a shield does not hold a native cancellation back."""
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            await consumer._finish()  # noqa: SLF001 - the other half of it
+        except asyncio.CancelledError as error:
+            cancelled = error
+        else:
+            break
+    if cancelled is not None:
+        raise cancelled
 
 
 def _read(data: bytes) -> Envelope:

@@ -17,7 +17,7 @@ from faktory_async import (
     UnknownWorkerError,
     UsageError,
 )
-from tests.client._setting import HOW, ignore, skip_native_on_trio
+from tests.client._setting import HOW, ignore, quiet, skip_native_on_trio
 from tests.worker.peer import NIL, error, peering
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +96,76 @@ async def test_the_end_of_the_block_fails_the_job_that_nobody_took() -> None:
             peer.offer(Job("order", jid=JOB))
         assert peer.reports() == [("FAIL", JOB)]
         assert peer.of("FAIL")[0].json["errtype"] == "Interrupted"
+
+
+@pytest.mark.parametrize("when", ["FETCH", "FAIL"])
+async def test_a_native_cancellation_while_the_block_ends_lets_the_job_be_failed(
+    when: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio("task", anyio_backend)
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        leaving = anyio.Event()
+
+        async def leave_a_fetch_out() -> None:
+            async with client.consumer() as consumer:
+                with anyio.move_on_after(0.1):
+                    await consumer.fetch("default")
+                leaving.set()
+
+        gate = peer.hold("FAIL")
+        task = asyncio.create_task(leave_a_fetch_out())
+        await leaving.wait()
+        if when == "FETCH":
+            for _ in range(3):
+                await quiet()
+                task.cancel()
+            await quiet()
+            peer.offer(Job("order", jid=JOB))
+            await gate.reached.wait()
+        else:
+            peer.offer(Job("order", jid=JOB))
+            await gate.reached.wait()
+            task.cancel()
+            await quiet()
+        assert not task.done()
+        gate.open()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+        assert peer.reports() == [("FAIL", JOB)]
+        await quiet()
+        assert peer.lines[-1].verb == "END"
+        assert peer.open_connections == 0
+
+
+async def test_a_deadline_around_the_block_is_kept_once_the_job_is_failed(
+    anyio_backend: tuple[str, Any],
+) -> None:
+    skip_native_on_trio("task", anyio_backend)
+
+    async def consume(client: Client) -> None:
+        async with asyncio.timeout(1), client.consumer() as consumer:
+            with anyio.move_on_after(0.1):
+                await consumer.fetch("default")
+
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        with pytest.raises(TimeoutError):
+            await consume(client)
+        assert anyio.current_time() == pytest.approx(2, abs=0.5)  # the FETCH had its answer
+        await quiet()
+        assert peer.lines[-1].verb == "END"
+
+
+async def test_a_job_that_cannot_be_failed_at_the_end_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.answer("FAIL", error("Job not found"))
+        async with client.consumer() as consumer:
+            with anyio.move_on_after(1):
+                await consumer.fetch("default")
+            peer.offer(Job("order", jid=JOB))
+    assert f"job {JOB} was fetched, not taken, and not failed: " in caplog.text
 
 
 async def test_a_fetch_that_is_never_answered_is_given_up_after_15_s() -> None:
