@@ -21,6 +21,7 @@ class Which(TypedDict, total=False):
         pattern: Those whose stored JSON matches this glob, such as `*"args":\[42\]*`: `*`, `?` and
             `[…]` mean something, a backslash takes that away. In stored JSON `<`, `>` and `&` are
             written `\u003c`, `\u003e`, `\u0026`.
+            What all jobs of the set match, such as `*"jid"*`, needs `everything`.
         everything: All of them.
     """
 
@@ -86,4 +87,4 @@ class JobSet:
         await self._ask(Mutate("clear", self._name))
 
     async def _mutate(self, operation: str, job: Job | None, which: Which) -> None:
-        await self._ask(Mutate(operation, self._name, filter_of(job, **which)))
+        await self._ask(Mutate(operation, self._name, filter_of(job, inside=self._name, **which)))

@@ -16,6 +16,7 @@ from faktory_async.model._duration import seconds
 from faktory_async.model._envelope import Envelope
 from faktory_async.model._failure import Failure
 from faktory_async.model._filter import filter_of, literally, pattern_of
+from faktory_async.model._glob import Glob
 from faktory_async.model._info import ServerDetails, ServerInfo, SetSizes, TaskInfo
 from faktory_async.model._job import Job, new_jid
 from faktory_async.model._times import read_time
@@ -26,6 +27,7 @@ __all__ = [
     "CallbackState",
     "Envelope",
     "Failure",
+    "Glob",
     "Job",
     "JobBuilder",
     "JobState",

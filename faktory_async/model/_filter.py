@@ -1,17 +1,16 @@
 """Which jobs of a set are meant, in the words that the server's MUTATE honours. Pure."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from faktory_async.errors import UsageError
 from faktory_async.model._check import check_jid
+from faktory_async.model._glob import Glob
 from faktory_async.model._job import Job
 
 _MAGIC: Final = "*?[\\"
-_CLASS: Final = re.compile(r"\[[^\]]*\]")
 # What the server writes in another way than other encoders do.
 _ESCAPES: Final = str.maketrans(
     {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -47,6 +46,7 @@ def filter_of(
     jobtype: str | None = None,
     pattern: str | None = None,
     everything: bool = False,
+    inside: str = "",
 ) -> dict[str, Any]:
     """Return the filter of a MUTATE; an empty one means every job of the set.
 
@@ -58,6 +58,7 @@ def filter_of(
         pattern: Those whose stored JSON matches this glob: `*`, `?`, `[…]`, a backslash in front of
             what is to be taken as it is. With a jobtype, both must hold.
         everything: All of them. Only this word says so.
+        inside: Which set they are in. What all of its jobs have in common tells none of them apart.
 
     Raises:
         UsageError: for a combination that the server does not honour, nothing at all, and a pattern
@@ -74,7 +75,7 @@ def filter_of(
         return {"jids": _checked_jids(jids)}
     chosen: dict[str, Any] = {}
     if pattern is not None:
-        chosen["regexp"] = _checked_pattern(pattern)
+        chosen["regexp"] = _checked_pattern(pattern, inside)
     if jobtype is not None:
         chosen["jobtype"] = _checked_jobtype(jobtype)
     return chosen
@@ -88,8 +89,9 @@ def _checked_jids(jids: Sequence[str]) -> list[str]:
     return list(jids)
 
 
-def _checked_pattern(pattern: str) -> str:
-    if not any(map(str.isalnum, _CLASS.sub("", pattern))):
+def _checked_pattern(pattern: str, inside: str) -> str:
+    glob = Glob(pattern.encode())
+    if all(map(glob.matches, _strangers(inside))):
         raise UsageError("this pattern means every job of the set: say everything=True")
     if not (pattern.startswith(("*", "{")) and pattern.endswith(("*", "}"))):
         raise UsageError(
@@ -105,3 +107,22 @@ def _checked_jobtype(jobtype: str) -> str:
             f"the server would take {jobtype!r} for a pattern, or not find it: write a pattern"
         )
     return jobtype
+
+
+def _strangers(inside: str) -> Iterator[bytes]:
+    """Make stored jobs that have nothing in common but what every job of that set has."""
+    for letter, digit in ("~", "1"), ("^", "3"):
+        text, two = f'"{letter * 24}"', digit * 2
+        time = f'"20{two}-{two}-{two}T{two}:{two}:{two}.{digit}Z"'
+        failure = at = ""
+        if inside == "retries":
+            failure = (
+                f'"failure":{{"failed_at":{time},"next_at":{time},"message":{text},'
+                f'"errtype":{text},"retry_count":{digit}}},'
+            )
+        if inside == "scheduled":
+            at = f'"at":{time},'
+        yield (
+            f'{{"retry":{digit},{failure}"jid":{text},"queue":{text},"jobtype":{text},'
+            f'"created_at":{time},{at}"args":[]}}'
+        ).encode()

@@ -6,9 +6,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from faktory_async.model import Glob
 from faktory_async.server._broker import Broker
 from faktory_async.server._document import QUEUE_NAME_RULE, is_queue_name
-from faktory_async.server._glob import Glob
 from faktory_async.server._gojson import read
 from faktory_async.server._gotree import quote
 from faktory_async.server._gotypes import Fields, ListOf, Record, Text, decode

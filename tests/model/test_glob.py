@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faktory_async.server._glob import Glob
+from faktory_async.model import Glob
 
 MATCHES = [
     ("", ""),
