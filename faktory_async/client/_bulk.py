@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import anyio
 import anyio.lowlevel
 
+from faktory_async.client._edition import Edition
 from faktory_async.client._frames import Cutter, Frame, encoded, meant_for_all
 from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._middleware import CallNext
@@ -56,6 +57,10 @@ class Bulk:
         in_flight: The most frames under way.
         ordered: Whether the frames are sent one after the other over one connection.
         progress: Called with the report when a frame is done.
+        edition: Knows which jobs it matters to.
+
+    Attributes:
+        asks_for_enterprise: Whether one of the jobs does what only Enterprise knows.
     """
 
     def __init__(
@@ -70,7 +75,10 @@ class Bulk:
         in_flight: int,
         ordered: bool,
         progress: Callable[[PushReport], None] | None,
+        edition: Edition,
     ) -> None:
+        self.asks_for_enterprise = False
+        self._edition = edition
         self._pool = pool
         self._counters = counters
         self._report = report
@@ -165,6 +173,8 @@ class Bulk:
             data = encoded(job, self._max_job)
         except InvalidJobError as error:
             return self._cutter.refuse(jid, error)
+        if job.custom and self._edition.matters_to(job):
+            self.asks_for_enterprise = True
         return self._cutter.add(job.jid, data)
 
     @property

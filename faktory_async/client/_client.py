@@ -222,6 +222,12 @@ class Client:
         Returns:
             The job, as the middleware made it, once the server has it.
 
+        Warns:
+            UserWarning: once per client, that the server ignores `unique_for`, `expires_at` or
+                `track`, since it is no Enterprise. The first push with one of them asks for that
+                once it is stored, for at most a second, unless it has a timeout. Where warnings
+                are errors, this one is logged: the job is stored.
+
         Raises:
             InvalidJobError: the job cannot be sent intact, or is too big; nothing was sent.
             JobRejectedError: the server's validation refused it.
@@ -313,6 +319,9 @@ class Client:
             that the server refused is one of `rejected`. On trouble with the server, the report
             comes back with `error` set, see `PushReport.raise_for_error`.
 
+        Warns:
+            UserWarning: as `push`, when all frames are done.
+
         Raises:
             InvalidJobError: the source gave something that is no `Job`.
             UsageError: a report that is not fresh, a chunk or a number of frames out of range.
@@ -342,8 +351,11 @@ class Client:
             in_flight=in_flight,
             ordered=ordered,
             progress=progress,
+            edition=self._edition,
         )
         await bulk.run(jobs)
+        if bulk.asks_for_enterprise and report.accepted and report.error is None:
+            await self._edition.check()
         return report
 
     # -- the server ---------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from faktory_async.errors import FaktoryError
 from faktory_async.model import Job
 from faktory_async.protocol import Info
 
-_OPTIONS: Final = frozenset({"unique_for", "unique_until", "expires_at", "expires_in"})
+_OPTIONS: Final = frozenset({"unique_for", "unique_until", "expires_at", "expires_in", "track"})
 # INFO's description holds this word there (wire: the suites of other clients tell editions so).
 _ENTERPRISE: Final = "Enterprise"
 _PATIENCE: Final = 1.0  # seconds: it is only a hint
 _IGNORED: Final = (
-    "a job was pushed with unique_for or expires_at, which this server ignores: "
+    "a job was pushed with unique_for, expires_at or track, which this server ignores: "
     "it is no Faktory Enterprise"
 )
 
@@ -25,6 +25,9 @@ _log: Final = logging.getLogger("faktory_async.client")
 
 class Edition:
     """Asks once which edition the server is of, when that first matters.
+
+    It does so when the jobs are stored: INFO beside jobs that bring new queue names can crash the
+    real server, and nothing that comes of it may look as if they were not.
 
     Args:
         ask: Sends a command over a connection of the client.
@@ -35,7 +38,7 @@ class Edition:
         self._asked = False
 
     def matters_to(self, job: Job) -> bool:
-        """Tell whether a job that was pushed makes it worth asking."""
+        """Tell whether a job, once it is pushed, makes it worth asking."""
         return not self._asked and not _OPTIONS.isdisjoint(job.custom)
 
     async def check(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from faktory_async import (
     BatchStatus,
     CallbackState,
+    CallNext,
     Client,
     ClientStateError,
     EmbeddedServer,
@@ -20,7 +21,7 @@ from faktory_async import (
     ServerError,
     UsageError,
 )
-from tests.worker.peer import peering
+from tests.worker.peer import error, peering
 
 pytestmark = pytest.mark.asyncio
 JOB = "12345678"
@@ -266,11 +267,61 @@ async def test_the_free_edition_is_warned_of_once() -> None:
         assert server.counters.enqueued == 4
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_bulk_warns_of_the_free_edition_too(*, ordered: bool) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        await client.push_bulk([Job("order", custom={"locale": "fr"})])
+        assert peer.of("INFO") == []
+        jobs = [Job("order"), Job("order").tracked(), Job("order").unique_for(60)]
+        with pytest.warns(UserWarning, match="it is no Faktory Enterprise") as caught:
+            report = await client.push_bulk(jobs, ordered=ordered)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert report.accepted == 3
+        await client.push(Job("order").unique_for(60))
+        await client.push_bulk([Job("order").expires_in(60)])
+        assert len(peer.of("INFO")) == 1
+        assert [line.verb for line in peer.lines[-4:]] == ["PUSHB", "INFO", "PUSHB", "PUSHB"]
+
+
+async def test_a_job_to_which_a_middleware_gives_an_option_counts_too() -> None:
+    async def unique(job: Job, call_next: CallNext) -> Job:
+        return await call_next(job.unique_for(60))
+
+    async with peering() as peer, Client(dial=peer.dial, middleware=[unique]) as client:
+        with pytest.warns(UserWarning, match="it is no Faktory Enterprise"):
+            await client.push_bulk([Job("order")])
+
+
+async def test_a_bulk_of_which_nothing_is_stored_asks_for_nothing() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.answer("PUSHB", None, error("everything is wrong"))
+        assert (await client.push_bulk([Job("order").unique_for(60)])).error is not None
+        assert (await client.push_bulk([Job("order").unique_for(60)])).accepted == 0
+        assert peer.of("INFO") == []
+
+
+async def test_a_hint_that_cannot_be_had_costs_a_bulk_nothing() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.answer("INFO", None)
+        report = await client.push_bulk([Job("order").unique_for(60)])
+        assert report.complete
+        assert report.accepted == 1
+        assert (await client.push_bulk([Job("order").unique_for(60)])).complete
+        assert len(peer.of("INFO")) == 1
+
+
 async def test_enterprise_is_not_warned_of() -> None:
     async with licensed() as (_, client):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             await client.push(Job("order").expires_in(60))
+
+
+async def test_enterprise_is_not_warned_of_after_a_bulk() -> None:
+    async with licensed() as (_, client):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await client.push_bulk([Job("order").expires_in(60), Job("order").tracked()])
 
 
 async def test_a_server_that_does_not_say_which_it_is_costs_no_push() -> None:
@@ -295,5 +346,17 @@ async def test_a_warning_that_is_made_an_error_does_not_come_out_of_the_push(
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             await client.push(Job("order").unique_for(60))
+        assert server.counters.enqueued == 1
+    assert "it is no Faktory Enterprise" in caplog.text
+
+
+async def test_a_warning_that_is_made_an_error_does_not_come_out_of_a_bulk(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with EmbeddedServer() as server, Client(server.url) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            report = await client.push_bulk([Job("order").unique_for(60)])
+        assert report.complete
         assert server.counters.enqueued == 1
     assert "it is no Faktory Enterprise" in caplog.text
