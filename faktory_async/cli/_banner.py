@@ -10,7 +10,7 @@ from faktory_async.cli._loop import Backend
 from faktory_async.cli._settings import Queues, Settings, queue_text
 from faktory_async.net import Address
 
-_MOST: Final = 20  # job types that are named
+_MOST: Final = 20  # that are named
 _DEFAULT: Final = "default"
 
 
@@ -29,23 +29,24 @@ def say_hello(app: App, queues: Queues, settings: Settings, backend: Backend) ->
     types = sorted(app.jobtypes())
     about = f"faktory-async {version('faktory-async')} · Python {platform.python_version()}"
     slots = f"{settings.concurrency} at a time"
-    text = "\n".join(
-        [
-            f"{about} · {backend.name}",
-            f"server {where} · queues {listed} · {slots}",
-            f"job types: {_some(types)}",
-        ]
-    )
+    said = [
+        f"{about} · {backend.name}",
+        f"server {where} · queues {listed} · {slots}",
+        f"job types: {_some(types)}",
+    ]
+    if timetable := _timetable(app, settings):
+        said.append(f"cron: {_some(timetable)}")
     known = {
         "event": "starting",
         "version": version("faktory-async"),
         "server": where,
         "queues": [queue_text(*queue) for queue in queues],
         "jobtypes": types,
+        "cron": timetable,
         "loop": backend.name,
         "concurrency": settings.concurrency,
     }
-    COMMAND.info("%s", text, extra=known)
+    COMMAND.info("%s", "\n".join(said), extra=known)
     _warn(app, [name for name, _ in queues])
 
 
@@ -74,6 +75,17 @@ def _homes(app: App) -> dict[str, str]:
         for binding in app.bindings()
         if not binding.stub
     }
+
+
+def _timetable(app: App, settings: Settings) -> list[str]:
+    """Return what this worker runs of it."""
+    if not settings.cron or settings.burst or settings.max_jobs is not None:
+        return []
+    return [
+        f"{binding.jobtype} ({cron.expression} {cron.tz})"
+        for binding in app.bindings()
+        for cron in binding.crons
+    ]
 
 
 def _some(names: list[str]) -> str:

@@ -91,6 +91,12 @@ _OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
         "100]",
     ),
     click.option(
+        "--cron/--no-cron",
+        default=True,
+        help="Whether the app's timetable is run: any number of workers may do so. One that ends "
+        "by itself, by --burst or --max-jobs, never does. [default: cron]",
+    ),
+    click.option(
         "--log-level",
         type=click.Choice(_LEVELS, case_sensitive=False),
         default="info",

@@ -13,6 +13,7 @@ from faktory_async.cli._logs import COMMAND
 
 # A worker is through with all but such handlers within 4 s; the rest is for a busy machine.
 _AFTER_THE_GRACE: Final = 5.0
+_TO_SAY_IT: Final = 1.0
 
 
 class LastResort:
@@ -66,9 +67,15 @@ class LastResort:
             self._timer.cancel()
 
     def _end(self) -> None:
+        # A pipe that nobody reads may be what all are waiting for: say it, but do not wait either.
+        words = threading.Thread(target=self._say, daemon=True)
+        words.start()
+        words.join(_TO_SAY_IT)
+        os._exit(UNFINISHED)
+
+    def _say(self) -> None:
         left = self._running()
         COMMAND.error("ended, although this goes on: %s", left, extra={"event": "killed"})
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(UNFINISHED)

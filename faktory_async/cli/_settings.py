@@ -22,6 +22,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         grace: How long handlers may go on once the worker is told to stop, in seconds.
         burst: Whether to end when there is nothing left to do.
         max_jobs: After how many jobs to end; None for never.
+        cron: Whether the app's timetable is run.
         connect_timeout: Within how many seconds the server must answer for the first time; 0 for
             ever.
         log_level: What is logged, from `debug` to `error`.
@@ -36,6 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     grace: float = 25
     burst: bool = False
     max_jobs: int | None = None
+    cron: bool = True
     connect_timeout: float = 30
     log_level: str = "info"
     log_format: LogFormat = "auto"
@@ -55,7 +57,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             ("--loop", self.loop),
         ]
         given = [f"{name}={value}" for name, value in options if value is not None]
-        return ["worker", *given, *(["--burst"] if self.burst else []), "--", self.app]
+        flags = [*(["--burst"] if self.burst else []), *([] if self.cron else ["--no-cron"])]
+        return ["worker", *given, *flags, "--", self.app]
 
 
 def queue_text(name: str, weight: float | None) -> str:

@@ -26,6 +26,7 @@ from faktory_async.cli._traces import traceback_of
 from faktory_async.errors import AuthenticationError, ConnectError, TLSError, UsageError
 from faktory_async.worker import StopDetails, Worker
 
+_OTHER_DIALS: Final = 0.02  # seconds
 _HINT: Final = "for development without a Faktory: faktory-async dev %s"
 
 
@@ -84,6 +85,7 @@ class _Run:
             grace=settings.grace,
             burst=settings.burst,
             max_jobs=settings.max_jobs,
+            cron=settings.cron,
             connect_timeout=settings.connect_timeout or None,
             on_start=self._on_start,
             on_connect=self._on_connect,
@@ -131,11 +133,14 @@ class _Run:
             self._connected = True
             COMMAND.info("the worker is ready", extra={"event": "ready"})
 
-    def _on_disconnect(self, error: Exception) -> None:
+    async def _on_disconnect(self, error: Exception) -> None:
         if self._connected:
             return
         if isinstance(error, TLSError):  # to wait would not change what the two disagree on
             self._refused = error
+            # Handshakes that end this moment are to say so to their own tasks: of those that are
+            # cancelled then, event loops log a traceback.
+            await anyio.sleep(_OTHER_DIALS)
             self._worker.stop()
         elif isinstance(error, ConnectError):
             COMMAND.info(_HINT, self._settings.app)

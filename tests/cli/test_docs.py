@@ -67,7 +67,7 @@ def test_the_page_has_every_option_and_every_exit_code() -> None:
     worker = command.commands["worker"]
     for parameter in worker.params:
         if isinstance(parameter, click.Option):
-            for name in parameter.opts:
+            for name in [*parameter.opts, *parameter.secondary_opts]:
                 assert f"`{name}" in rows
     codes = {value for name, value in vars(_errors).items() if name.isupper()}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == {0, *codes}

@@ -43,6 +43,7 @@ def given(monkeypatch: pytest.MonkeyPatch, root_logger: logging.Logger) -> list[
         (["--grace", "7"], {"grace": 7.0}),
         (["--reload"], {"grace": 3.0}),
         (["-b", "--max-jobs=10"], {"burst": True, "max_jobs": 10}),
+        (["--no-cron"], {"cron": False}),
         (["--connect-timeout=0"], {"connect_timeout": 0.0}),
         (
             ["--log-level", "DEBUG", "--log-format=json"],
@@ -92,6 +93,7 @@ def test_a_reloaded_worker_gets_all_it_was_given(given: list[Settings]) -> None:
         grace=1.5,
         burst=True,
         max_jobs=6,
+        cron=False,
         connect_timeout=7.0,
         log_level="warning",
         log_format="plain",
