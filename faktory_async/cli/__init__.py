@@ -6,7 +6,7 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-_PARTS = ("click", "rich", "rich_click")  # what has to be there before anything can be said
+_PARTS = ("click", "rich", "rich_click", "watchfiles")
 _INSTALL = 'the command line needs: pip install "faktory-async[standard]"'
 
 
@@ -23,10 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         from faktory_async.cli import _commands  # noqa: PLC0415 - it needs the extra
+
+        _commands.command.main(arguments, prog_name="faktory-async")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _PARTS:
             raise
         print(_INSTALL, file=sys.stderr)  # noqa: T201 - a command
         sys.exit(2)
-    _commands.command.main(arguments, prog_name="faktory-async")
+    except KeyboardInterrupt:  # so early that nothing has begun
+        sys.exit(130)
     raise AssertionError("click ends the process")

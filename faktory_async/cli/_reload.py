@@ -13,6 +13,7 @@ import anyio.lowlevel
 from anyio.abc import Process
 from watchfiles import Change, PythonFilter, awatch
 
+from faktory_async.cli._errors import USAGE, CommandError
 from faktory_async.cli._logs import COMMAND
 from faktory_async.cli._settings import Settings
 
@@ -35,7 +36,12 @@ async def run_reloaded(
 
     Returns:
         The exit code of the last worker.
+
+    Raises:
+        CommandError: this system has no signals to tell processes to stop by.
     """
+    if os.name != "posix":
+        raise CommandError(USAGE, "reload needs a POSIX system: use `faktory-async worker`")
     return await _Supervisor(settings, environment, folder or Path.cwd()).run()
 
 

@@ -387,8 +387,12 @@ def test_a_script_that_runs_its_own_worker_is_told_of_the_second_app(project: Pa
     assert "`faktory-async worker hello:app`" in command.said
 
 
-def test_without_the_extra_it_says_what_to_install(project: Path) -> None:
-    code = "import sys; sys.modules['click'] = None; from faktory_async.cli import main; main()"
+@pytest.mark.parametrize("missing", ["click", "rich_click", "watchfiles"])
+def test_without_the_extra_it_says_what_to_install(project: Path, missing: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from faktory_async.cli import main; main(['dev', 'hello:app'])"
+    )
     with running(project, code=code) as command:
         assert command.ends() == 2
     assert command.said == 'the command line needs: pip install "faktory-async[standard]"\n'
