@@ -171,7 +171,7 @@ class Bulk:
     def _cut(self, jid: str, job: Job) -> Frame | None:
         try:
             data = encoded(job, self._max_job)
-        except InvalidJobError as error:
+        except (InvalidJobError, UserWarning) as error:  # a warning that is made an error
             return self._cutter.refuse(jid, error)
         if job.custom and self._edition.matters_to(job):
             self.asks_for_enterprise = True

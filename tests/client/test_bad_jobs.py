@@ -28,6 +28,19 @@ async def test_a_job_that_was_due_more_than_a_day_ago_draws_a_warning_and_is_pus
         assert len(peer.of("PUSHB")) == 2
 
 
+async def test_where_warnings_are_errors_only_the_job_that_draws_one_is_refused() -> None:
+    old = Job("order", at=ago(days=30))
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(UserWarning, match=WARNING):
+                await client.push(old)
+            assert peer.of("PUSHB") == []
+            report = await client.push_bulk([Job("order"), old, Job("order")])
+        assert report.accepted == 2
+        assert isinstance(report.rejected[old.jid], UserWarning)
+
+
 async def test_a_job_that_was_due_a_moment_ago_draws_none() -> None:
     async with peering() as peer, Client(dial=peer.dial) as client:
         with warnings.catch_warnings():
