@@ -32,6 +32,7 @@ from faktory_async.errors import (
     TooManyConnectionsError,
 )
 from faktory_async.net import Connection, Native, Pool, Right
+from faktory_async.protocol import Ticket
 
 # A further connection costs more than it brings until about so much waits for it.
 _WORTH_JOBS: Final = 64
@@ -229,6 +230,7 @@ class GroupCommit:
             each.frame = frame
         leader.duty = frame
         frame.sent_at = self._native.now()
+        frame.usual_end = frame.sent_at + self._patience
         self._frames.add(frame)
         self.frames += 1
         try:
@@ -236,11 +238,25 @@ class GroupCommit:
             if self._line:
                 self._kick()  # what is left may be worth a further connection
             if connection.unposted:
-                shared = any(each is not leader and not each.gone for each in waiters)
-                await connection.hand_over(frame.ticket, shield=shared)
+                await self._hand_over(leader, frame, frame.ticket)
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
+
+    async def _hand_over(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> None:
+        """Hand over what the link could not take at once.
+
+        With the bytes of others nobody leaves before they have left. So who has the most time does
+        it, and nobody else is held beyond a deadline of its own.
+        """
+        there = [each for each in frame.waiters if each is not waiter and each.is_there]
+        patient = max(there, key=frame.ends_for, default=waiter)
+        if frame.ends_for(patient) > frame.ends_for(waiter):
+            waiter.duty = None
+            patient.read(frame)
+            return
+        ticket.deadline = min(ticket.deadline, frame.ends_for(waiter))
+        await frame.connection.hand_over(ticket, shield=bool(there))
 
     async def _read(self, waiter: Waiter, frame: Frame) -> None:
         try:
@@ -258,6 +274,10 @@ class GroupCommit:
         ticket = frame.ticket
         if ticket is None:
             raise AssertionError("a frame without a ticket has no reply")
+        if frame.connection.unposted:
+            await self._hand_over(waiter, frame, ticket)
+            if waiter.duty is None:
+                return None
         if frame.early is not None:
             with anyio.move_on_after(frame.early - self._native.now()):
                 await frame.connection.receive(ticket)
@@ -276,7 +296,7 @@ class GroupCommit:
         if longest <= self._patience:
             return None
         if not all(waiter.strict for waiter in frame.waiters):
-            frame.early = frame.sent_at + self._patience
+            frame.early = frame.usual_end
         return longest
 
     def _too_late_for_some(self, frame: Frame) -> None:

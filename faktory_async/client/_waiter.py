@@ -125,11 +125,12 @@ class Frame:
     Attributes:
         ticket: What the reply comes to, once the command is posted.
         sent_at: When that was, on anyio's clock.
+        usual_end: Until when those who asked for no time of their own wait.
         early: When those who asked for no time of their own wait no longer, where that is before
             the ticket's deadline.
     """
 
-    __slots__ = ("command", "connection", "early", "sent_at", "ticket", "waiters")
+    __slots__ = ("command", "connection", "early", "sent_at", "ticket", "usual_end", "waiters")
 
     def __init__(self, waiters: list[Waiter], connection: Connection) -> None:
         self.waiters = waiters
@@ -137,7 +138,12 @@ class Frame:
         self.command = PushBulk([waiter.data for waiter in waiters])
         self.ticket: Ticket | None = None
         self.sent_at = 0.0
+        self.usual_end = 0.0
         self.early: float | None = None
+
+    def ends_for(self, waiter: Waiter) -> float:
+        """Return until when that push waits for the frame, on anyio's clock."""
+        return waiter.deadline if waiter.strict else self.usual_end
 
     @property
     def longest(self) -> float:

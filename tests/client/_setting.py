@@ -245,12 +245,19 @@ def stop_reading(it: Setting, number: int) -> Callable[[], None]:
     return goes_on.set
 
 
-async def stalled_leader(it: Setting, *others: int) -> Callable[[], None]:
-    """Let 1 lead a frame, with others, whose bytes do not leave until the return is called."""
+async def stalled_leader(
+    it: Setting, *others: int, within: float | None = None
+) -> Callable[[], None]:
+    """Let 1 lead a frame, with others, whose bytes do not leave until the return is called.
+
+    Args:
+        within: How much time 1 has.
+    """
     gate = it.peer.hold("PUSHB", it.store)
     await it.start(0)
     go_on = stop_reading(it, 0)
-    await it.start(1, *others, size=200)
+    await it.start(1, size=200, within=within)
+    await it.start(*others, size=200)
     gate.open()
     await quiet()
     assert it.client._pushes._frames

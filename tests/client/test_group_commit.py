@@ -24,7 +24,8 @@ from faktory_async import (
     TooManyConnectionsError,
 )
 from faktory_async.client._frames import MAX_BYTES
-from faktory_async.net import MemoryLink
+from faktory_async.client._waiter import Waiter
+from faktory_async.net import Connection, MemoryLink
 from tests.client._setting import (
     BAD,
     HOW,
@@ -37,6 +38,7 @@ from tests.client._setting import (
     setting,
     skip_native_on_trio,
     stalled_leader,
+    stop_reading,
 )
 from tests.net._cancel import cancelled_at
 from tests.worker.peer import OKAY, Line, bulk, jobs_of
@@ -1023,6 +1025,75 @@ async def test_bytes_that_are_not_taken_fail_the_frame_in_time() -> None:
         assert it.kinds([1, 2, 3]) == {CommandTimeoutError}
         assert not it.failure(2).maybe_executed
         assert it.ended_at[2] == pytest.approx(7, abs=0.01)
+
+
+async def test_a_leader_with_a_time_of_its_own_is_not_held_by_the_bytes_of_others() -> None:
+    async with setting(room=300, limits=ONE) as it:
+        go_on = await stalled_leader(it, 2, 3, within=1)
+        await anyio.sleep(2)
+        assert it.kinds([1]) == {CommandTimeoutError}
+        assert it.ended_at[1] == pytest.approx(1, abs=0.01)
+        assert it.kinds([2, 3]) == {"under way"}
+        go_on()
+        await quiet()
+        assert it.kinds([2, 3]) == {None}
+        assert it.dialler.began == 1
+
+
+async def test_where_all_have_a_time_of_their_own_the_last_one_hands_the_bytes_over() -> None:
+    async with setting(room=300, limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        stop_reading(it, 0)
+        await it.start(1, size=200, within=1)
+        await it.start(2, size=200, within=3)
+        await it.start(3, size=200, within=2)
+        gate.open()
+        await anyio.sleep(4)
+        assert it.kinds([1, 2, 3]) == {CommandTimeoutError}
+        assert [it.ended_at[number] for number in (1, 2, 3)] == [
+            pytest.approx(seconds, abs=0.01) for seconds in (1, 3, 2)
+        ]
+        assert it.links == 0
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_where_who_was_to_hand_the_bytes_over_leaves_first_the_next_one_does(
+    how: str, anyio_backend: tuple[str, Any]
+) -> None:
+    skip_native_on_trio(how, anyio_backend)
+    async with setting(room=300, limits=ONE) as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        go_on = stop_reading(it, 0)
+        await it.start(1, size=200, within=1)
+        await it.start(2, 3, size=200)
+
+        def leave() -> None:
+            [frame] = [each for each in it.client._pushes._frames if each.connection.unposted]
+            [patient] = [each for each in frame.waiters if each.duty is frame]
+            assert patient.number == 3  # the third push: it has the most time
+            cancelled.append(patient.number)
+
+        cancelled: list[int] = []
+        send = it.client._pushes._send
+
+        async def sending(leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
+            await send(leader, waiters, connection)
+            leave()
+            if how == "scope":
+                it._scopes[2].cancel()
+            else:
+                it._tasks[2].cancel()
+
+        it.client._pushes._send = sending  # type: ignore[method-assign]  # to strike in between
+        gate.open()
+        await quiet()
+        assert cancelled == [3]
+        go_on()
+        await quiet()
+        assert it.kinds([2]) <= {"cancelled", None}
+        assert it.kinds([1, 3]) == {None}
 
 
 # -- the end --------------------------------------------------------------------------------------
