@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import asdict
 
 from faktory_async.client import Client
-from faktory_async.model import Job
+from faktory_async.model import Job, world
 from faktory_async.net import Home
 from faktory_async.worker._beat import Heart
 from faktory_async.worker._clients import serving
@@ -41,6 +41,8 @@ _log: Final = logging.getLogger("faktory_async.worker")
 # Orchestrators kill 30 s after the first signal, 5 s after the default grace.
 _FINALLY: Final = 2.2
 _LAST: Final = 1.3
+# Workers that start together dial within so many seconds, not at the same moment.
+SPREAD: Final = 0.1
 # A handler that heeds no cancellation is named this often, in seconds.
 _NAMED: Final = 5.0
 
@@ -67,6 +69,7 @@ class Crew:
         roster: Which jobs are being worked.
         site: What the source of the handlers may use.
         cron: Whether its schedules are run.
+        spread: Seconds at most before the first dials, by chance.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Crew:
         client: AbstractAsyncContextManager[Client],
         site: Site,
         cron: bool,
+        spread: float,
     ) -> None:
         self._handlers = handlers
         self._dispatch = dispatch
@@ -108,6 +112,8 @@ class Crew:
         self._client = client
         self._site = site
         self._cron = cron
+        self._spread = spread
+        self._dial_at = 0.0
         self._listen()
         gate.on_spent = self._spent
         if burst:
@@ -189,7 +195,9 @@ class Crew:
         if self._signals:
             signals = Signals(self._phases.lifecycle, self._roster.stacks)
             crew.start_soon(self._member, partial(signals.obey, self._home))
-        crew.start_soon(self._member, self._heart.run)
+        if self._spread:
+            self._dial_at = anyio.current_time() + self._spread * world().uniform()
+        crew.start_soon(self._member, partial(self._spread_out, self._heart.run))
         crew.start_soon(self._member, self._reports.run)
         crew.start_soon(self._member, self._deadlines.run)
         for schedule in self._site.schedules if self._cron else ():
@@ -209,9 +217,16 @@ class Crew:
                 self._error = error
             self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
 
+    async def _spread_out(self, dialler: Callable[[], Awaitable[None]]) -> None:
+        """Let it dial, at the start not before a moment of chance."""
+        if anyio.current_time() < self._dial_at:
+            with self._phases.before(Phase.QUIET):
+                await anyio.sleep_until(self._dial_at)
+        await dialler()
+
     async def _fetch(self, fetch: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._member(fetch)
+            await self._member(partial(self._spread_out, fetch))
         finally:
             self._notice_idle()
 

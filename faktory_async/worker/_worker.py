@@ -20,7 +20,7 @@ from faktory_async.protocol import PRODUCER, Identity
 from faktory_async.worker._beat import Heart, LoopHeart, Pulse
 from faktory_async.worker._beat_thread import ThreadHeart
 from faktory_async.worker._connected import Target
-from faktory_async.worker._crew import Crew
+from faktory_async.worker._crew import SPREAD, Crew
 from faktory_async.worker._delivery import Interrupted
 from faktory_async.worker._dispatch import Dispatch
 from faktory_async.worker._events import LAST, Events, Listeners, check_listeners
@@ -240,6 +240,7 @@ class Worker:
                 client=producer() if client is None else nullcontext(client),
                 site=Site(kinds, phases.lifecycle, events, target),
                 cron=cron and not burst and max_jobs is None,
+                spread=0.0 if burst else SPREAD,
             )
 
         connector(identity)  # whatever makes no sense is told now
