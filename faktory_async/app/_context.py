@@ -1,16 +1,13 @@
 """What a typed handler is told beside its arguments."""
 
 import logging
-import math
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec
-
-import anyio
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, overload
 
 from faktory_async.errors import EnterpriseRequiredError, UsageError
-from faktory_async.model import Job, world
+from faktory_async.model import Job, check_progress
 from faktory_async.worker import current_site, job_client, to_worker_thread
 
 if TYPE_CHECKING:
@@ -55,13 +52,21 @@ class JobContext(Generic[S]):
         job: Job,
         state: S,
         app: "App | None" = None,
-        deadline: Callable[[], float] | None = None,
+        deadline: Callable[[], datetime] | None = None,
     ) -> None:
         self.job: Final = job
         self.state: Final = state
         self._app = app
         self._deadline = deadline
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
+
+    @overload
+    @staticmethod
+    def fake(*, job: Job | None = None, app: "App | None" = None) -> "JobContext[None]": ...
+
+    @overload
+    @staticmethod
+    def fake(state: R, *, job: Job | None = None, app: "App | None" = None) -> "JobContext[R]": ...
 
     @staticmethod
     def fake(
@@ -128,9 +133,7 @@ class JobContext(Generic[S]):
     @property
     def deadline(self) -> datetime | None:
         """When the handler is cancelled, in UTC; None where no worker runs it."""
-        if self._deadline is None or (moment := self._deadline()) == math.inf:
-            return None
-        return world().utcnow() + timedelta(seconds=moment - anyio.current_time())
+        return None if self._deadline is None else self._deadline()
 
     @property
     def shutting_down(self) -> bool:
@@ -156,8 +159,10 @@ class JobContext(Generic[S]):
                 with it. An aware `datetime`.
 
         Raises:
+            UsageError: a percent or time out of range.
             UnavailableError: no answer.
         """
+        check_progress(percent, reserve_until)
         self.log.debug("%s is at %d %%: %s", self.job.jobtype, percent, description or "")
         if self._deadline is None or "track" not in self.job.custom:
             return

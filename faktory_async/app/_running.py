@@ -1,8 +1,11 @@
 """How a typed job is worked: from a fetched job to its outcome."""
 
+import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from msgspec import Struct
 
 from faktory_async.app._context import JobContext, the_context
 from faktory_async.app._control import Dead, Discard, Retry
@@ -11,7 +14,17 @@ from faktory_async.app._policy import Retries
 from faktory_async.app._typed import Binding
 from faktory_async.errors import ArgumentsError
 from faktory_async.model import Job
-from faktory_async.worker import Ack, Fail, Outcome, Runner, current_site, due, failure, limit_run
+from faktory_async.worker import (
+    Ack,
+    Fail,
+    Outcome,
+    Runner,
+    current_site,
+    due,
+    failure,
+    judge_timeout,
+    limit_run,
+)
 from faktory_async.worker import Dead as DeadOutcome
 from faktory_async.worker import Discard as DiscardOutcome
 from faktory_async.worker import Retry as RetryOutcome
@@ -45,31 +58,36 @@ def runner_of(app: "App", binding: Binding, middleware: Sequence[RunMiddleware])
     """Return what works jobs of this type."""
     timeout = binding.options.seconds
     policy = binding.options.policy
-    work = _in_process(binding.function) if binding.function.run_in == "process" else None
+    function = binding.function
+
+    def too_late(error: Exception, job: Job) -> Outcome:
+        return outcome_of(error, job, policy) or failure(error, job)
 
     async def run(job: Job) -> Outcome:
+        judge_timeout(too_late)
         if timeout is not None:
             limit_run(timeout)
         try:
-            args = binding.function.arguments.decode(job.args)
+            args = function.arguments.decode(job.args)
         except ArgumentsError as error:
             _tell(job, None, error)
             return _misfit(error)
         context = JobContext(job, the_state.get(), app, due)
         the_context.set(context)
-        call = _call(binding.function, args) if work is None else work(args)
+        elsewhere = Elsewhere()
+        call = _call(function, args, elsewhere)
         for layer in reversed(middleware):
             call = _around(layer, call)
         try:
             result = await call(context)
         except Exception as error:
             _tell(job, None, error)
-            outcome = outcome_of(error, job, policy)
+            outcome = _meaning(error, job, policy, elsewhere)
             if outcome is None:
                 raise
             return outcome
         _tell(job, result, None)
-        return result if isinstance(result, Fail) and work is not None else _DONE
+        return _DONE
 
     return run
 
@@ -84,7 +102,7 @@ def _misfit(error: ArgumentsError) -> Fail:
     return Fail(errtype="ArgumentsError", message=str(error))
 
 
-def _call(function: Function, args: Args) -> CallNext:
+def _call(function: Function, args: Args, elsewhere: "Elsewhere") -> CallNext:
     async def on_the_loop(context: JobContext[Any]) -> object:
         given = (context, *args) if function.takes_context else args
         return await cast("Awaitable[object]", function.function(*given))
@@ -93,18 +111,18 @@ def _call(function: Function, args: Args) -> CallNext:
         given = (context, *args) if function.takes_context else args
         return await current_site().in_thread(in_context(function.function, context, given))
 
-    return on_the_loop if function.run_in is None else in_a_thread
+    async def in_a_process(context: JobContext[Any]) -> None:
+        told = await current_site().in_process(
+            remote(function.function, args), context.job, told_of
+        )
+        if isinstance(told, Raised):
+            elsewhere.told = told.outcome
+            elsewhere.error = told.restored()
+            raise elsewhere.error
 
-
-def _in_process(function: Function) -> Callable[[Args], CallNext]:
-    def of(args: Args) -> CallNext:
-        async def in_a_process(context: JobContext[Any]) -> object:
-            # An exception comes back as a Fail: its traceback cannot travel.
-            return await current_site().in_process(remote(function.function, args), context.job)
-
-        return in_a_process
-
-    return of
+    if function.run_in is None:
+        return on_the_loop
+    return in_a_thread if function.run_in == "thread" else in_a_process
 
 
 def _around(layer: RunMiddleware, inner: CallNext) -> CallNext:
@@ -112,6 +130,61 @@ def _around(layer: RunMiddleware, inner: CallNext) -> CallNext:
         return await layer(context, inner)
 
     return call_next
+
+
+# -- another process --------------------------------------------------------------------------
+
+
+class Raised(Struct, frozen=True):
+    """What a handler has raised in another process.
+
+    Attributes:
+        outcome: What it means without a policy, told where its causes and traceback are known.
+        error: It, pickled; empty where it cannot be.
+    """
+
+    outcome: Outcome
+    error: bytes
+
+    def restored(self) -> Exception:
+        """Return it, or what stands for it."""
+        if self.error:
+            error: Exception = pickle.loads(self.error)  # noqa: S301 - our own process wrote it
+            return error
+        return LostError(getattr(self.outcome, "message", ""))
+
+
+class LostError(Exception):
+    """Stands for an exception of another process, which could not be pickled."""
+
+
+class Elsewhere:
+    """What a run has seen of another process.
+
+    Attributes:
+        error: What the handler has raised there.
+        told: What it means.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.told: Outcome | None = None
+
+
+def told_of(error: BaseException, job: Job) -> Raised:
+    """Return what is to be known of an exception in another process."""
+    if not isinstance(error, Exception):
+        return Raised(failure(error, job), b"")
+    return Raised(outcome_of(error, job, None) or failure(error, job), _pickled(error))
+
+
+def _pickled(error: Exception) -> bytes:
+    try:
+        data = pickle.dumps(error)
+        same = type(pickle.loads(data)) is type(error)  # noqa: S301 - just written
+    except Exception:  # noqa: BLE001 - whatever it is, it stays here
+        return b""
+    return data if same else b""
 
 
 # -- how it ended -----------------------------------------------------------------------------
@@ -135,15 +208,32 @@ def outcome_of(error: Exception, job: Job, policy: Retries | None) -> Outcome | 
         case Dead():
             return _dead(_cause(control) or control, str(control), job)
         case _:
-            return None if policy is None else _by_policy(policy, error, control, job)
+            if policy is None:
+                return None
+            return _by_policy(policy, error, control, job, failure(error, job))
 
 
-def _by_policy(policy: Retries, error: Exception, alone: BaseException, job: Job) -> Outcome | None:
-    if policy.gives_up(alone):
-        return _dead(error, "", job)
+def _meaning(
+    error: Exception, job: Job, policy: Retries | None, elsewhere: Elsewhere
+) -> Outcome | None:
+    if error is not elsewhere.error:
+        return outcome_of(error, job, policy)
+    told = elsewhere.told
+    if policy is not None and isinstance(told, Fail):
+        return _by_policy(policy, error, alone(error), job, told) or told
+    return told
+
+
+def _by_policy(
+    policy: Retries, error: Exception, alone: BaseException, job: Job, failed: Fail
+) -> Outcome | None:
+    # What could not come back from another process is nobody's to judge.
+    if not isinstance(error, LostError) and policy.gives_up(alone):
+        return DeadOutcome(
+            errtype=failed.errtype, message=failed.message, backtrace=failed.backtrace
+        )
     if policy.backoff is None:
         return None
-    failed = failure(error, job)
     failures = 1 if job.failure is None else (job.failure.retry_count or 0) + 2
     return RetryOutcome(
         delay=policy.backoff.after(failures),

@@ -13,7 +13,14 @@ from faktory_async.worker._reservation import Moment
 from faktory_async.worker._roster import JobInFlight
 from faktory_async.worker._run import present
 from faktory_async.worker._server_clock import ServerClock
-from faktory_async.worker._site import Site, current_site, due, limit_run, to_worker_thread
+from faktory_async.worker._site import (
+    Site,
+    current_site,
+    due,
+    judge_timeout,
+    limit_run,
+    to_worker_thread,
+)
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
 from faktory_async.worker._worker import Worker
@@ -49,6 +56,7 @@ __all__ = [
     "extend_deadline",
     "failure",
     "job_client",
+    "judge_timeout",
     "limit_run",
     "present",
     "to_worker_thread",

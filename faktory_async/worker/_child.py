@@ -4,19 +4,23 @@ import contextlib
 import inspect
 import signal
 from collections.abc import Callable
+from typing import TypeVar
 
 from faktory_async.model import Job
 from faktory_async.worker._current import the_job
-from faktory_async.worker._failure import failure
 from faktory_async.worker._fatal import ends_the_program
-from faktory_async.worker._outcome import Ack, Outcome
+from faktory_async.worker._outcome import Ack
+
+R = TypeVar("R")
 
 
-def work(handler: Callable[[Job], object], job: Job) -> Outcome:
+def work(
+    handler: Callable[[Job], object], job: Job, tell: Callable[[BaseException, Job], R]
+) -> Ack | R:
     """Let the handler work the job, here, and return how that ended.
 
-    An exception becomes a `Fail` on the spot: its traceback cannot be sent to another process. What
-    ends a program is raised.
+    What is to be known of an exception is told on the spot: its traceback cannot be sent to another
+    process. What ends a program is raised.
     """
     with contextlib.suppress(ValueError):  # a thread that is not the main one
         # Ctrl-C reaches every process of the terminal; the worker says what becomes of its jobs.
@@ -27,7 +31,7 @@ def work(handler: Callable[[Job], object], job: Job) -> Outcome:
     except BaseException as error:
         if ends_the_program(error):
             raise
-        return failure(error, job)
+        return tell(error, job)
     finally:
         the_job.reset(token)
     return Ack()

@@ -286,7 +286,8 @@ class Crew:
 
     def _overdue(self, run: Run) -> None:
         _log.error("%s goes on beyond its deadline and keeps its slot: it is failed now", run)
-        self._report(run, failure(run.timeout_error(), run.job))
+        error = run.timeout_error()
+        self._report(run, failure(error) if run.job is None else run.judge(error, run.job))
 
     def _stop_for(self, error: BaseException) -> None:
         if self._error is None:

@@ -11,6 +11,7 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.worker._child import call, work
 from faktory_async.worker._current import current_run
+from faktory_async.worker._failure import failure
 from faktory_async.worker._handlers import Handler, Registration, Runner
 from faktory_async.worker._outcome import Ack, Outcome
 
@@ -55,7 +56,7 @@ class Kinds:
         elif registration.run_in == "thread":
             runner = self._in_a_thread(handler)
         else:
-            runner = partial(self.in_process, handler)
+            runner = self._in_a_process(handler)
         return runner if registration.timeout is None else _limited(runner, registration.timeout)
 
     def _in_a_thread(self, handler: Handler) -> Runner:
@@ -76,11 +77,21 @@ class Kinds:
             return await to_thread.run_sync(function, limiter=self.threads)
         raise run.timeout_error() if run.timed_out else CutShort
 
-    async def in_process(self, handler: Handler, job: Job) -> Outcome:
+    def _in_a_process(self, handler: Handler) -> Runner:
+        async def run(job: Job) -> Outcome:
+            return await self.in_process(handler, job, failure)
+
+        return run
+
+    async def in_process(
+        self, handler: Handler, job: Job, tell: Callable[[BaseException, Job], R]
+    ) -> Ack | R:
         """Call a `def` handler in a process, which is killed by a cancellation."""
         limiter = self._processes
         try:
-            return await to_process.run_sync(work, handler, job, cancellable=True, limiter=limiter)
+            return await to_process.run_sync(
+                work, handler, job, tell, cancellable=True, limiter=limiter
+            )
         except BrokenWorkerProcess as error:
             raise ChildProcessError("the process died before the job was done") from error
 

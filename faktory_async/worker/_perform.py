@@ -108,7 +108,7 @@ def _cancelled(error: BaseException | None, job: Job, run: Run) -> Outcome:
     if run.timed_out:
         # The traceback of the cancellation tells where the handler was.
         trace = None if error is None else error.__traceback__
-        return failure(run.timeout_error().with_traceback(trace), job)
+        return run.judge(run.timeout_error().with_traceback(trace), job)
     if error is None:
         return Fail(errtype="Cancelled", message=_BY_SOMEBODY_ELSE)
     failed = failure(error, job)

@@ -12,6 +12,8 @@ import anyio
 from faktory_async.errors import JobTimeoutError
 from faktory_async.model import Envelope, Job, world
 from faktory_async.net import on_asyncio
+from faktory_async.worker._failure import failure
+from faktory_async.worker._outcome import Outcome
 from faktory_async.worker._reservation import Moment, Reservation
 
 # Seconds before the end of its reservation at which a handler is cancelled: its `finally` blocks
@@ -41,6 +43,7 @@ class Run:
         deadline: When the handler is cancelled, on anyio's clock; infinite before it begins.
         on_deadline: Called when the deadline is set or moved.
         on_begin: Called with the job before its handler is.
+        judge: Says what it means that the handler's time is up.
         reported: Whether an outcome was handed to the reports; there is only one.
         fatal: What the handler raised to end the whole program.
     """
@@ -54,6 +57,7 @@ class Run:
         self.deadline = math.inf
         self.on_deadline: Callable[[Run], None] = _nobody
         self.on_begin: Callable[[Job], None] | None = None
+        self.judge: Callable[[Exception, Job], Outcome] = failure
         self.reported = False
         self.fatal: BaseException | None = None
         self._task: asyncio.Task[object] | None = None
@@ -85,6 +89,12 @@ class Run:
     def due(self, now: Moment) -> float:
         """Return when the deadline is, on the event loop's clock, should the machine not sleep."""
         return self.deadline - self._slept(now)
+
+    @property
+    def due_by_the_wall(self) -> float:
+        """When the deadline is, in Unix seconds."""
+        began = self.reservation.began
+        return began.wall + self.deadline - began.monotonic
 
     def limit(self, timeout: float) -> None:
         """Let the handler take no longer than `timeout` seconds from now on."""

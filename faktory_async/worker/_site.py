@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -17,7 +17,7 @@ from faktory_async.worker._current import current_run, the_run
 from faktory_async.worker._events import Event, Events
 from faktory_async.worker._kinds import Kinds
 from faktory_async.worker._lifecycle import Lifecycle, Phase
-from faktory_async.worker._outcome import Outcome
+from faktory_async.worker._outcome import Ack, Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,13 +72,21 @@ class Site:
         """
         return await self._kinds.in_thread(partial(function, *args, **kwargs))
 
-    async def in_process(self, handler: Callable[[Job], object], job: Job) -> Outcome:
+    async def in_process(
+        self, handler: Callable[[Job], object], job: Job, tell: Callable[[BaseException, Job], R]
+    ) -> Ack | R:
         """Call a `def` handler in a process, and return how that ended. Cancelled, it is killed.
+
+        Args:
+            handler: What is called with the job.
+            job: The job.
+            tell: Called there with what the handler has raised, and the job; what it returns comes
+                back.
 
         Raises:
             ChildProcessError: the process died.
         """
-        return await self._kinds.in_process(handler, job)
+        return await self._kinds.in_process(handler, job, tell)
 
     @contextmanager
     def current(self) -> Generator[None]:
@@ -109,9 +117,14 @@ def limit_run(timeout: float) -> None:
     current_run().limit(timeout)
 
 
-def due() -> float:
-    """Return when the handler that is being run is cancelled, on anyio's clock."""
-    return current_run().deadline
+def judge_timeout(judge: Callable[[Exception, Job], Outcome]) -> None:
+    """Let the end of the time of the handler that is being run mean what this says."""
+    current_run().judge = judge
+
+
+def due() -> datetime:
+    """Return when the handler that is being run is cancelled, in UTC; in any thread."""
+    return datetime.fromtimestamp(current_run().due_by_the_wall, UTC)
 
 
 async def to_worker_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
