@@ -31,15 +31,19 @@ def seconds(duration: float | str | timedelta) -> float:
         raise UsageError(
             f"a duration is seconds, a timedelta or a text, not {type(duration).__name__}"
         )
-    if not math.isfinite(duration):
-        raise UsageError("a duration is a finite number of seconds")
-    return float(duration)
+    return _finite(float(duration))
 
 
 def _read(text: str) -> float:
     compact = text.replace(" ", "")
     if _NUMBER.fullmatch(compact):
-        return float(compact)
+        return _finite(float(compact))
     if not _TEXT.fullmatch(compact):
         raise UsageError(f"{text!r} is no duration: write 10m, 1.5s, 250ms or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact))
+    return _finite(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact)))
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise UsageError("a duration is a finite number of seconds")
+    return number
