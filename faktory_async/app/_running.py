@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from faktory_async.app._context import JobContext, the_context
 from faktory_async.app._control import Dead, Discard, Retry
@@ -202,11 +203,11 @@ def outcome_of(error: Exception, job: Job, policy: Retries | None) -> Outcome | 
     control = alone(error)
     match control:
         case Retry():
-            return _retry(control, job)
+            return _retry(control, _told_by(control, error, job))
         case Discard():
             return DiscardOutcome(reason=str(control))
         case Dead():
-            return _dead(_cause(control) or control, str(control), job)
+            return _dead(control, _told_by(control, error, job))
         case _:
             if policy is None:
                 return None
@@ -243,26 +244,32 @@ def _by_policy(
     )
 
 
-def _retry(retry: Retry, job: Job) -> RetryOutcome:
-    failed = failure(_cause(retry) or retry, job)
-    errtype = "Retry" if _cause(retry) is None else failed.errtype
+def _told_by(control: Exception, error: Exception, job: Job) -> Fail:
+    """Return the cause of a handler's word; where it was, if it was never raised itself."""
+    failed = failure(_cause(control) or control, job)
+    return failed if failed.backtrace else replace(failed, backtrace=failure(error, job).backtrace)
+
+
+def _retry(retry: Retry, failed: Fail) -> RetryOutcome:
     return RetryOutcome(
         delay=retry.delay,
         at=retry.at,
-        errtype=errtype,
+        errtype="Retry" if _cause(retry) is None else failed.errtype,
         message=failed.message,
         backtrace=failed.backtrace,
         free=retry.free,
     )
 
 
-def _dead(error: BaseException, reason: str, job: Job) -> DeadOutcome:
-    failed = failure(error, job)
-    errtype = "Dead" if isinstance(error, Dead) else failed.errtype
-    message = (
-        failed.message if not reason or isinstance(error, Dead) else f"{reason}: {failed.message}"
+def _dead(dead: Dead, failed: Fail) -> DeadOutcome:
+    reason = str(dead)
+    if _cause(dead) is None:
+        return DeadOutcome(message=failed.message, backtrace=failed.backtrace)
+    return DeadOutcome(
+        errtype=failed.errtype,
+        message=f"{reason}: {failed.message}" if reason else failed.message,
+        backtrace=failed.backtrace,
     )
-    return DeadOutcome(errtype=errtype, message=message, backtrace=failed.backtrace)
 
 
 def _cause(error: BaseException) -> BaseException | None:
