@@ -147,7 +147,7 @@ class App(Router):
         """
         if chain not in ("push", "run"):
             raise UsageError('there are two chains: "push" and "run"')
-        if self._opened:
+        if self._opened or self._sync.is_open:
             raise UsageError("the app is open: its middleware is added before")
         wanted: list[Any] = self._push_middleware if chain == "push" else self._run_middleware
 

@@ -377,7 +377,7 @@ def _encoded(value: Any) -> Any:
 
 
 def _plain(error: Exception) -> str:
-    return "it holds itself" if isinstance(error, RecursionError) else str(error)
+    return "it has no end, or too deep a one" if isinstance(error, RecursionError) else str(error)
 
 
 def _decoded(kind: type, value: Any) -> Any:

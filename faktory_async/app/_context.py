@@ -1,7 +1,7 @@
 """What a typed handler is told beside its arguments."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, overload
@@ -29,6 +29,17 @@ R = TypeVar("R")
 _NONE: Any = None
 _log: Final = logging.getLogger("faktory_async.jobs")
 _NOBODY: Final = "there is no {} here: give JobContext.fake one"
+
+
+class JobLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds to each record what is known of the job; what the caller says of it comes first."""
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        """Return what is logged."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 class JobContext(Generic[S]):
@@ -119,7 +130,7 @@ class JobContext(Generic[S]):
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger, `faktory_async.jobs`, whose records carry jid, jobtype, queue and attempt."""
         if self._log is None:
-            self._log = logging.LoggerAdapter(
+            self._log = JobLogger(
                 _log,
                 {
                     "jid": self.jid,

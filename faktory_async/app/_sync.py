@@ -34,6 +34,11 @@ class SyncClient:
         self._push: Callable[[Job], Job] | None = None
         _clients.add(self)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has connections."""
+        return self._push is not None
+
     def push(self, job: Job) -> Job:
         """Push a job and wait until the server has it.
 

@@ -221,7 +221,12 @@ MISFITS: list[tuple[Any, ...]] = [
     (text, (b"x",), "args[0]", "Expected `str`, got `bytes`"),
     (text, (NOW,), "args[0]", "Expected `str`, got `datetime`"),
     (text, (ID,), "args[0]", "Expected `str`, got `uuid`"),
-    (text, (HOLDS_ITSELF,), "args[0]", "it holds itself, so 'text' of text cannot be sent"),
+    (
+        text,
+        (HOLDS_ITSELF,),
+        "args[0]",
+        "it has no end, or too deep a one, so 'text' of text cannot be sent",
+    ),
     (precise, ("2026-05-04T03:02:01Z", ID, Decimal(1), b""), "args[0]", "Expected `datetime`"),
     (precise, (NOW, str(ID), Decimal(1), b""), "args[1]", "Expected `uuid`, got `str`"),
     (precise, (NOW, ID, Decimal(1), "text"), "args[3]", "Expected `bytes`, got `str`"),

@@ -145,6 +145,40 @@ async def test_a_fake_makes_progress_and_uses_threads() -> None:
     assert await fake.to_thread(divmod, 7, 2) == (3, 1)
 
 
+async def test_a_record_carries_the_handlers_own_words_too(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    @app.job
+    async def order(ctx: JobContext) -> None:
+        ctx.log.info("paid", extra={"amount": 5, "attempt": "mine"})
+
+    async with app:
+        job = await order.push()
+    await work(app)
+    [record] = [record for record in caplog.records if record.getMessage() == "paid"]
+    known = record.__dict__
+    assert (known["jid"], known["amount"], known["attempt"]) == (job.jid, 5, "mine")
+
+
+async def test_a_handler_in_a_thread_pushes(app: App, server: EmbeddedServer) -> None:
+    @app.job
+    def order(ctx: JobContext) -> None:
+        rest.push_sync(1)
+        anyio.from_thread.run(rest.push, 2)
+        anyio.from_thread.run(job_client().push, Job("rest", [3], queue="rest"))
+
+    @app.job(queue="rest")
+    async def rest(number: int) -> None: ...
+
+    async with app:
+        await order.push()
+    assert (await work(app)).acked == 1
+    await anyio.to_thread.run_sync(app.close_sync)
+    assert [job.args for job in server.queues["rest"].jobs] == [[1], [2], [3]]
+
+
 async def test_attempts_are_counted(app: App, server: EmbeddedServer) -> None:
     seen: list[tuple[int, int]] = []
 

@@ -256,6 +256,17 @@ async def test_an_open_app_takes_no_layers(app: App) -> None:
             app.middleware("run")
 
 
+async def test_an_app_that_pushes_by_threads_takes_no_layers_either(app: App) -> None:
+    @app.job
+    async def order() -> None: ...
+
+    await anyio.to_thread.run_sync(order.push_sync)
+    with pytest.raises(UsageError, match="the app is open: its middleware is added before"):
+        app.middleware("push")
+    await anyio.to_thread.run_sync(app.close_sync)
+    app.middleware("push")
+
+
 async def test_there_are_two_chains() -> None:
     chain: Any = "pull"
     with pytest.raises(UsageError, match='there are two chains: "push" and "run"'):
