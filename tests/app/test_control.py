@@ -1,5 +1,6 @@
 """How a handler, or a policy, says what becomes of its job."""
 
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -453,3 +454,34 @@ async def test_a_handler_in_a_process_has_the_same_words(
 async def test_a_failure_of_the_server_is_left_to_it(server: EmbeddedServer) -> None:
     await ended(server, raising(ValueError("bad")))
     assert failure_of(server) == ("ValueError", "bad")
+
+
+@on_every_loop
+async def test_a_def_that_returns_an_awaitable_is_a_failure(
+    app: App, server: EmbeddedServer
+) -> None:
+    async def coroutine() -> None: ...
+
+    @app.job
+    def order() -> object:
+        return coroutine()
+
+    async with app:
+        await order.push()
+    await work(app)
+    errtype, message = failure_of(server)
+    assert errtype == "TypeError"
+    assert "write `async def` to have it awaited" in (message or "")
+
+
+@pytest.mark.parametrize(
+    "retry", [Retry(), Retry("1m"), Retry(at=datetime(2026, 5, 4, tzinfo=UTC)), Retry(free=True)]
+)
+def test_a_retry_can_be_pickled(retry: Retry) -> None:
+    copy = pickle.loads(pickle.dumps(retry))  # noqa: S301 - just written
+    assert (copy.delay, copy.at, copy.free, str(copy)) == (
+        retry.delay,
+        retry.at,
+        retry.free,
+        str(retry),
+    )
