@@ -5,9 +5,10 @@ from typing import Any
 import anyio
 import pytest
 
-from faktory_async import Job, Worker
+from faktory_async import Job, StopDetails, Worker
+from faktory_async.worker._crew import Crew
 from tests.worker.peer import NIL, Line, Peer, error, peering
-from tests.worker.running import running
+from tests.worker.running import running, with_crew
 
 pytestmark = pytest.mark.anyio
 JOB = "12345678"
@@ -182,3 +183,117 @@ async def test_many_reports_ride_in_one_packet() -> None:
         assert len(peer.reports()) == 20
         assert len({jid for _, jid in peer.reports()}) == 20
     assert details.acked == 20
+
+
+# -- how a ride may end ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patient", [True, False], ids=["answered", "never answered"])
+@pytest.mark.parametrize(("handler", "verb"), [(accept, "ACK"), (refuse, "FAIL")])
+async def test_a_rider_whose_worker_is_cancelled_gets_its_answer_or_is_named(
+    handler: Any, verb: str, *, patient: bool
+) -> None:
+    ends: list[StopDetails] = []
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        gate = peer.hold(verb)
+        async with running(worker_of(peer, handler, on_stop=ends.append)) as run:
+            await gate.reached.wait()
+            run.scope.cancel()
+            if patient:
+                await anyio.sleep(1)
+                gate.open()
+            await run.over.wait()
+        assert not run.returned
+        assert peer.reports() == [(verb, JOB)]  # once: what was written is not written again
+    [details] = ends
+    assert details.processed == patient
+    assert details.unreported == (() if patient else (JOB,))
+
+
+def cut_when_boarded(worker: Worker, peer: Peer) -> Worker:
+    """Let the connections die when a report has boarded, before a byte of it is written."""
+
+    def change(crew: Crew) -> None:
+        board = crew._reports.board
+
+        def boarded() -> Any:
+            commands = board()
+            if commands:
+                peer.go_away()
+            return commands
+
+        crew._reports.board = boarded  # type: ignore[method-assign]  # to strike in between
+
+    return with_crew(worker, change)
+
+
+@pytest.mark.parametrize(("handler", "verb"), [(accept, "ACK"), (refuse, "FAIL")])
+async def test_a_rider_whose_connection_dies_before_it_is_written_is_sent_however_late(
+    handler: Any, verb: str
+) -> None:
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        worker = cut_when_boarded(worker_of(peer, handler), peer)
+        async with running(worker) as run:
+            await peer.until(lambda: peer.refusing)
+            await anyio.sleep(60)  # a FAIL that was written is not repeated so late
+            assert peer.reports() == []
+            peer.come_back()
+            report = await peer.saw(verb)
+            details = await run.stop()
+        assert "wid" not in report.connection.hello
+        assert peer.reports() == [(verb, JOB)]
+    assert (details.processed, details.unknown, details.unreported) == (1, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("handler", "verb", "verdict", "times"),
+    [(accept, "ACK", "acked", 2), (refuse, "FAIL", "unknown", 1)],
+)
+async def test_a_rider_whose_connection_dies_after_it_was_written_obeys_the_rules_of_repetition(
+    handler: Any, verb: str, verdict: str, times: int
+) -> None:
+    async def die(line: Line) -> bytes | None:
+        peer.go_away()
+        return None
+
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        peer.answer(verb, die)
+        worker = worker_of(peer, handler)
+        async with running(worker) as run:
+            await peer.saw(verb)
+            await anyio.sleep(60)
+            peer.come_back()
+            await peer.until(lambda: worker.stats.processed + worker.stats.unknown == 1)
+            details = await run.stop()
+        assert peer.reports() == [(verb, JOB)] * times
+    assert getattr(details, verdict) == 1
+    assert details.unreported == ()
+
+
+@pytest.mark.parametrize(("handler", "verb"), [(accept, "ACK"), (refuse, "FAIL")])
+async def test_a_rider_that_the_connection_never_took_is_sent_by_the_line(
+    handler: Any, verb: str
+) -> None:
+    async def stop_reading(line: Line) -> bytes | None:
+        connection = line.connection.link
+
+        async def receive() -> bytes:
+            await anyio.sleep_forever()
+            return b""
+
+        connection.receive = receive  # type: ignore[method-assign]  # it reads no more
+        return await peer.fetch(line)
+
+    async with peering(room=20) as peer:  # less than a report has
+        peer.offer(Job("order", jid=JOB))
+        peer.answer("FETCH", stop_reading)
+        async with running(worker_of(peer, handler)) as run:
+            report = await peer.saw(verb)
+            details = await run.stop()
+        assert report.at >= 15  # so long it was given to leave
+        assert "wid" not in report.connection.hello
+        assert peer.reports() == [(verb, JOB)]
+    assert (details.processed, details.unknown, details.unreported) == (1, 0, ())
