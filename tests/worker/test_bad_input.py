@@ -9,14 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faktory_async import Job, Worker
+from faktory_async import Client, Job, Worker
+from faktory_async.testing import FaktoryServer
+from tests.real import RealServer
 from tests.worker.peer import peering
 from tests.worker.running import running
 from tests.worker.virtual import BACKENDS, virtual_backend
+from tests.worker.wire import told
 
 JID = "12345678"
 DEEP = 100_000
 BIG = "x" * 10_000_000
+PATIENCE = 60.0  # seconds of a slow machine
 
 
 async def ending(document: bytes) -> tuple[Job | None, dict[str, Any]]:
@@ -112,6 +116,89 @@ FAILED: dict[str, tuple[bytes, str]] = {
 }
 
 
+# What is pushed to servers as it is: all these, unless their time is yet to come, and some more.
+STORED: dict[str, bytes] = {
+    **{name: data for name, (data, _) in (WORKED | FAILED).items() if b'"at"' not in data},
+    "a time far west": document(at="2020-01-01T00:00:00-12:00"),
+    "a time far east": document(at="2020-01-01T00:00:00.123456789+14:00"),
+    "a time at no hour": document(at="2020-01-01T24:00:00Z"),
+    "a time before all": document(at="0001-01-01T00:00:00Z"),
+    "a due time that is junk": document(at="yesterday"),
+    "a due time that is a number": document(at=1_600_000_000),
+    "created in the far future": document(created_at="9999-12-31T23:59:59-23:59"),
+    "an unknown type": document(jobtype="nobody-knows-it"),
+    "no jid": document(jid=...),
+    "a jid of nothing": document(jid=""),
+    "a queue of nothing": document(queue=""),
+    "a queue that is none": document(queue="a b"),
+    "retry 0": document(retry=0),
+    "retry null": document(retry=None),
+    "retry is absurd": document(retry=2**62),
+    "reserve_for is negative": document(reserve_for=-5),
+    "args that are deep": b'{"jid":"%s","jobtype":"order","args":%s}'
+    % (JID.encode(), b"[" * 5_000 + b"]" * 5_000),
+    "half a character": b'{"jid":"%s","jobtype":"order","args":["\\ud800"]}' % JID.encode(),
+    "a number beyond all": b'{"jid":"%s","jobtype":"order","args":[1e999]}' % JID.encode(),
+    "a key that comes twice": b'{"jid":"%s","jobtype":"order","args":[1],"args":[2]}'
+    % JID.encode(),
+    "a failure that is absurd": document(
+        failure={"retry_count": -5, "remaining": 2**40, "failed_at": "now", "backtrace": [""]}
+    ),
+    "no object": b"[]",
+    "null": b"null",
+}
+
+
+REFUSED = {
+    "no jobtype",
+    "no args",
+    "args are null",
+    "retry is text",
+    "retry is huge",
+    "custom is a list",
+    "failure is text",
+    "reserve_for is text",
+    "reserve_for is huge",
+    "reserve_for is beyond all",
+    "backtrace is a bool",
+    "args are an object",
+    "args are text",
+    "args are a number",
+    "args are nested too deep",
+    "custom is nested too deep",
+    "no JSON after its jid",
+    "a time at no hour",
+    "a due time that is junk",
+    "a due time that is a number",
+    "no jid",
+    "a jid of nothing",
+    "a queue that is none",
+    "a number beyond all",
+    "no object",
+    "null",
+}
+# What comes back is failed, with these words; everything else is worked.
+WHY = {
+    "a jobtype with everything in it": "UnknownJobType: no handler for",
+    "an unknown type": "UnknownJobType: no handler for",
+    "args that are deep": "the fetched job cannot be decoded",
+}
+# What the handler gets, where the server lets it through as it is.
+GOT: dict[str, dict[str, Any]] = {
+    **{name: WORKED[name][1] for name in ("custom is null", "reserve_for is null", "no queue")},
+    **{name: WORKED[name][1] for name in ("a time with a zone", "a time without a zone")},
+    **{name: WORKED[name][1] for name in ("10 MB of args", "many args")},
+    "a time far west": {"at": datetime(2020, 1, 1, 12, tzinfo=UTC)},
+    "a time far east": {"at": datetime(2019, 12, 31, 10, 0, 0, 123456, tzinfo=UTC)},
+    "a time before all": {"at": datetime(1, 1, 1, tzinfo=UTC)},
+    "created in the far future": {"created_at": None},
+    "half a character": {"args": ["\N{REPLACEMENT CHARACTER}"]},
+    "bytes that are no UTF-8": {"args": ["\N{REPLACEMENT CHARACTER}"]},
+    "a key that comes twice": {"args": [2]},
+}
+JIDS = {"a long jid": "j" * 10_000, "an odd jid": 'a "b" <c> é'}
+
+
 @pytest.fixture(params=BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return virtual_backend(request.param)
@@ -135,6 +222,69 @@ async def test_a_fail_says_what_is_wrong(name: str) -> None:
     assert job is None
     assert report["jid"] == JID
     assert words in report["message"]
+
+
+async def work_all(server: FaktoryServer | RealServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Push them all, work what the server takes, and compare."""
+    jids = {name: JIDS.get(name, f"case-{number:04}") for number, name in enumerate(STORED)}
+    lines = [
+        b"PUSH " + data.replace(f'"{JID}"'.encode(), f'"{jids[name]}"'.encode())
+        for name, data in STORED.items()
+    ]
+    answers = dict(zip(STORED, told(server.host, server.port, *lines), strict=True))
+    assert {name for name, answer in answers.items() if answer != b"+OK"} == REFUSED
+    taken = STORED.keys() - REFUSED
+    got: dict[str, Job] = {}
+
+    async def order(job: Job) -> None:
+        got[job.jid] = job
+
+    worker = Worker(
+        {"order": order},
+        url=server.url,
+        concurrency=1,
+        max_jobs=len(taken),
+        handle_signals=False,
+    )
+    with anyio.fail_after(PATIENCE):
+        details = await worker.run()
+        async with Client(server.url) as client:
+            info = await client.info()
+    failures = {
+        vars(record)["jid"]: record.getMessage()
+        for record in caplog.records
+        if vars(record).get("event") == "job_failed"
+    }
+    assert got.keys() | failures.keys() == {jids[name] for name in taken}
+    assert {name for name in taken if jids[name] in failures} - {"args that are deep"} == (
+        WHY.keys() - {"args that are deep"}  # how deep a job may be Python says
+    )
+    assert all(words in failures.get(jids[name], words) for name, words in WHY.items())
+    for name, fields in GOT.items():
+        job = got[jids[name]]
+        assert {field: getattr(job, field) for field in fields} == fields, name
+    assert (details.acked, details.failed) == (len(got), len(failures))
+    assert (details.reason, details.exit_code) == ("max_jobs", 0)
+    assert (info.total_failures, info.sets.working, info.queues["default"]) == (
+        len(failures),
+        0,
+        0,
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_what_a_server_takes_is_worked_or_failed(caplog: pytest.LogCaptureFixture) -> None:
+    with FaktoryServer() as server:
+        await work_all(server, caplog)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_what_the_real_server_takes_is_worked_or_failed(
+    fresh_real_server: RealServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await work_all(fresh_real_server, caplog)
 
 
 def odd_values() -> st.SearchStrategy[Any]:

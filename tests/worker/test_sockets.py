@@ -1,6 +1,5 @@
 """What only sockets do: peers that vanish, replies in many pieces, bytes that wait for the loop."""
 
-import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from tests.client._setting import quiet
 from tests.net._tls import Authority
 from tests.worker.running import running
 from tests.worker.virtual import BACKENDS, virtual_backend
+from tests.worker.wire import told
 
 pytestmark = pytest.mark.anyio
 
@@ -156,17 +156,6 @@ class Calendar(World):
         return datetime.now(UTC) + self.slept
 
 
-def push(server: FaktoryServer, job: Job) -> None:
-    """Push a job without the event loop, which stands still."""
-    with (
-        socket.create_connection((server.host, server.port), timeout=PATIENCE) as connection,
-        connection.makefile("rb") as replies,
-    ):
-        replies.readline()
-        connection.sendall(b'HELLO {"v":2}\r\nPUSH ' + job.to_json() + b"\r\n")
-        assert [replies.readline() for _ in range(2)] == [b"+OK\r\n"] * 2
-
-
 async def blocked(server: FaktoryServer, calendar: Calendar, slept: timedelta) -> list[str]:
     """Let a large job be handed to a worker whose loop stands still; return who was worked.
 
@@ -182,7 +171,7 @@ async def blocked(server: FaktoryServer, calendar: Calendar, slept: timedelta) -
         while worker.stats.fetchers == 0 or not is_fetching(worker):
             await anyio.lowlevel.checkpoint()
         await quiet()
-        push(server, large)
+        assert told(server.host, server.port, b"PUSH " + large.to_json()) == [b"+OK"]
         until = time.monotonic() + PATIENCE
         while all(each.job.jid != large.jid for each in server.working):
             assert time.monotonic() < until
