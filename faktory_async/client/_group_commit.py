@@ -180,6 +180,8 @@ class GroupCommit:
         """When it has to look at the clock: only those in front do, for all behind them."""
         if waiter.group is not None:
             return waiter.deadline
+        if waiter.frame in self._frames and waiter.frame.early is not None:
+            return waiter.frame.early
         alarm = waiter.deadline if waiter is self._line.timekeeper else math.inf
         if self._frames and waiter is self._line.first:
             alarm = min(alarm, self._native.now() + self._slow)
@@ -190,6 +192,9 @@ class GroupCommit:
         if waiter.group is not None and waiter.is_free and waiter.deadline <= now:
             self._line.remove(waiter)
             waiter.settle(_out_of_time(waiter))
+        frame = waiter.frame
+        if frame in self._frames and frame.early is not None and frame.early <= now:
+            self._too_late_for_some(frame)
         for each in self._line.expired(now):
             each.settle(_out_of_time(each))
         if waiter is self._line.first:
@@ -255,6 +260,9 @@ class GroupCommit:
             waiter.duty = None
             patient.read(frame)
             return
+        if frame.early is not None:  # which cannot be looked after here
+            for each in there:
+                each.wake()
         ticket.deadline = min(ticket.deadline, frame.ends_for(waiter))
         await frame.connection.hand_over(ticket, shield=bool(there))
 

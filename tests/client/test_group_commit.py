@@ -1040,6 +1040,18 @@ async def test_a_leader_with_a_time_of_its_own_is_not_held_by_the_bytes_of_other
         assert it.dialler.began == 1
 
 
+async def test_bytes_that_have_long_to_leave_hold_nobody_who_did_not_ask_for_that() -> None:
+    async with setting(room=300, limits=ONE) as it:
+        go_on = await stalled_leader(it, 2, 3, within=60)
+        await anyio.sleep(30)
+        assert it.kinds([2, 3]) == {CommandTimeoutError}
+        assert it.ended_at[2] == it.ended_at[3] == pytest.approx(7, abs=0.01)
+        assert it.kinds([1]) == {"under way"}
+        go_on()
+        await quiet()
+        assert it.kinds([1]) == {None}
+
+
 async def test_where_all_have_a_time_of_their_own_the_last_one_hands_the_bytes_over() -> None:
     async with setting(room=300, limits=ONE) as it:
         gate = it.peer.hold("PUSHB", it.store)
