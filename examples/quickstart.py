@@ -1,41 +1,32 @@
-"""A web handler, a Faktory and a worker in one process: no server to install.
+"""A web handler's push and a worker's handler in one file, without a server to install.
 
-Run it with `python examples/quickstart.py`. In real life the handler and the worker are two
-programs, and `FAKTORY_URL` tells both where the Faktory is.
+    python examples/quickstart.py
+
+In real life the two are different programs, and `FAKTORY_URL` tells both where the Faktory is.
 """
 
 import asyncio
 
-from faktory_async import Client, EmbeddedServer, Job, Worker
+from faktory_async import App
+
+app = App()
 
 
-async def sign_up(client: Client, email: str) -> str:
-    """What a web handler does: push a job and answer at once."""
-    job = await client.push(Job("send_welcome", [email]))
-    return f"202 Accepted: {email} will get a mail (job {job.jid})"
+@app.job(queue="mail", retry=5)
+async def send_welcome(email: str, template: str = "plain") -> str:
+    await asyncio.sleep(0.1)  # here a mail would be sent
+    return f"{email} has got a {template} welcome"
 
 
 async def main() -> None:
-    """Everything in one event loop, to be seen from both sides."""
-    async with EmbeddedServer() as server, Client(server.url) as client:
-        print(f"a Faktory listens on {server.url}")
-        worker = Worker(url=server.url)
-        addresses = ["ada@example.org", "grace@example.org", "edsger@example.org"]
-        left = set(addresses)
+    async with app.in_memory() as box:  # elsewhere: `async with app:`
+        job = await send_welcome.push("ada@example.org")
+        print(f"pushed {job.jobtype} {job.jid} to the queue {job.queue}")
+        await send_welcome.push("grace@example.org", template="rich")
 
-        @worker.register("send_welcome")
-        async def send_welcome(job: Job) -> None:
-            email = job.args[0]
-            await asyncio.sleep(0.1)  # here a mail would be sent
-            print(f"the worker has welcomed {email}")
-            left.discard(email)
-            if not left:
-                worker.stop()
-
-        for email in addresses:
-            print(await sign_up(client, email))
-        details = await worker.run()
-        print(f"the worker stopped ({details.reason}): {details.acked} jobs done")
+        for ran in await box.drain():  # elsewhere: faktory-async worker quickstart:app
+            print(f"done: {ran.result}")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,16 +1,26 @@
 """The examples run as they say, each in a process of its own."""
 
+import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 
-from faktory_async import Client, EmbeddedServer
+from faktory_async import Client
+from faktory_async.testing import FaktoryServer
 from tests.docs._snippets import ROOT, blocks
 
 EXAMPLES = ROOT / "examples"
@@ -33,45 +43,165 @@ def run(script: str, *args: str, url: str | None = None) -> subprocess.Completed
 def test_the_quickstart_shows_a_push_and_its_work() -> None:
     result = run("quickstart.py")
     assert (result.returncode, result.stderr) == (0, "")
-    for email in ("ada", "grace", "edsger"):
-        assert f"202 Accepted: {email}@example.org" in result.stdout
-        assert f"the worker has welcomed {email}@example.org" in result.stdout
-    assert result.stdout.endswith("the worker stopped (stop()): 3 jobs done\n")
+    assert re.fullmatch(
+        r"pushed send_welcome [0-9a-f]{24} to the queue mail\n"
+        r"done: ada@example.org has got a plain welcome\n"
+        r"done: grace@example.org has got a rich welcome\n",
+        result.stdout,
+    )
 
 
-def test_the_web_handler_tells_when_no_faktory_is_there() -> None:
-    result = run("web_handler.py", "ada@example.org", url="tcp://127.0.0.1:1")
-    assert result.returncode == 1
-    assert "is not stored: nothing listens on tcp://127.0.0.1:1" in result.stderr
-    assert "Traceback" not in result.stderr
+def test_retries_show_what_becomes_of_failures() -> None:
+    result = run("retries.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    for line in (
+        "flaky try 1: Fail, try 1",
+        "flaky try 3: Fail, try 3",
+        "charge try 2: Retry, the bank does not answer",
+        "charge try 3: Ack, 999 charged at the third try",
+        "poll try 1: Discard, nobody wants it any more",
+        "poll try 1: Dead, there is no such order",
+        "poll try 2: Ack, order 1 has arrived",
+    ):
+        assert line in lines
+    assert lines[-1] == "dead: poll flaky"
+    assert any(line.startswith("flaky has failed for good") for line in lines)
 
 
-async def until_processed(client: Client, jobs: int) -> None:
-    while (await client.info()).total_processed < jobs:
-        await anyio.lowlevel.checkpoint()
+def test_the_tests_of_jobs_pass() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_jobs.py"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"\b8 passed", result.stdout)  # each on asyncio and on trio
 
 
-@pytest.mark.asyncio
-async def test_the_worker_works_what_the_web_handler_pushes() -> None:
-    async with EmbeddedServer() as server, Client(server.url) as client:
-        pushed = await anyio.to_thread.run_sync(
-            lambda: run("web_handler.py", "ada@example.org", url=server.url)
-        )
-        assert (pushed.returncode, pushed.stderr) == (0, "")
-        async with await anyio.open_process(
-            [sys.executable, EXAMPLES / "worker.py"],
-            env={**os.environ, "FAKTORY_URL": server.url},
-            stderr=subprocess.PIPE,
-        ) as worker:
-            with anyio.fail_after(30):
-                await until_processed(client, 1)
-                worker.send_signal(signal.SIGTERM)
-                assert worker.stderr is not None
-                log = b"".join([piece async for piece in worker.stderr]).decode()
-            await worker.wait()
+# -- a web application and its worker -------------------------------------------------------------
+
+
+@contextmanager
+def serving(url: str) -> Generator[str]:
+    """Run the web application as its docstring says, and give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        os.set_inheritable(listening.fileno(), True)
+        with subprocess.Popen(  # noqa: S603 - our own example
+            [sys.executable, "-m", "uvicorn", "web:web", "--fd", str(listening.fileno())],
+            cwd=EXAMPLES,
+            env={**os.environ, "FAKTORY_URL": url},
+            pass_fds=[listening.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            finally:
+                process.terminate()
+
+
+def sign_up(web: str, email: str) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{web}/sign-up?email={email}", method="POST")  # noqa: S310 - ours
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - likewise
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@contextmanager
+def working(app: str, url: str, folder: Path = EXAMPLES) -> Generator[subprocess.Popen[str]]:
+    """Run the worker of an example by the command."""
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "faktory_async", "worker", app],
+        cwd=folder,
+        env={**os.environ, "FAKTORY_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def until_processed(server: FaktoryServer, jobs: int) -> None:
+    deadline = time.monotonic() + 30
+    while server.counters.processed < jobs:
+        assert time.monotonic() < deadline, "the job was not worked"
+        time.sleep(0.01)
+
+
+def test_the_worker_works_what_the_web_application_pushes(faktory_server: FaktoryServer) -> None:
+    with serving(faktory_server.url) as web:
+        status, answer = sign_up(web, "ada@example.org")
+        assert (status, len(answer["jid"])) == (202, 24)
+        with working("jobs:app", faktory_server.url) as worker:
+            until_processed(faktory_server, 1)
+            worker.terminate()
+            output = worker.communicate(timeout=30)[0]
         assert worker.returncode == 0
-    assert "welcome, ada@example.org" in log
-    assert "stopped by SIGTERM, 1 jobs done" in log
+        assert faktory_server.counters.failures == 0
+        assert "1 mails sent" in output
+        with faktory_server.faults.outage():
+            status, answer = sign_up(web, "grace@example.org")
+        assert (status, answer["maybe stored"]) == (503, False)
+        with faktory_server.faults.stall(on="PUSHB"):
+            began = time.monotonic()
+            status, answer = sign_up(web, "grace@example.org")
+            assert (status, answer["maybe stored"]) == (503, True)
+            assert time.monotonic() - began < 10  # 3 s, and what a slow machine takes
+
+
+def test_cron_jobs_come_by_themselves(faktory_server: FaktoryServer) -> None:
+    past = faktory_server.now.timestamp() % 300
+    faktory_server.advance(seconds=300 - past + 240)  # a minute before a tick
+    with working("cron:app", faktory_server.url) as worker:
+        deadline = time.monotonic() + 30
+        while not faktory_server.scheduled:
+            assert time.monotonic() < deadline, "no tick was pushed"
+            time.sleep(0.01)
+        faktory_server.advance(seconds=70)
+        until_processed(faktory_server, 1)
+        worker.terminate()
+        assert "orders are looked for" in worker.communicate(timeout=30)[0]
+
+
+def test_another_language_pushes_by_the_schema(
+    faktory_server: FaktoryServer, tmp_path: Path
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node here")
+    folder = tmp_path / "polyglot"
+    shutil.copytree(EXAMPLES / "polyglot", folder)
+    schema = run("polyglot/images.py")
+    (folder / "jobs.schema.json").write_text(schema.stdout, encoding="utf-8")
+
+    def push(jobtype: str, args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own example
+            [node, folder / "push.mjs", jobtype, args],
+            env={**os.environ, "FAKTORY_URL": faktory_server.url},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert "no job shrink" in push("shrink", "[]").stderr
+    assert "resize takes image,size" in push("resize", "[]").stderr
+    assert "size is one of large,small, not huge" in push("resize", '[42, "huge"]').stderr
+    assert push("resize", '["42", "large"]').stdout.startswith("pushed ")
+    [job] = faktory_server.queues["default"].jobs
+    assert (job.jobtype, job.args) == ("resize", ["42", "large"])
+    with working("images:app", faktory_server.url, folder):
+        until_processed(faktory_server, 1)
+    assert faktory_server.counters.failures == 0
 
 
 @pytest.mark.asyncio
@@ -94,7 +224,7 @@ def test_readmes_first_command_works_in_a_fresh_checkout(tmp_path: Path) -> None
     checkout = tmp_path / "checkout"
     in_shell(f"git clone --quiet {ROOT} {checkout}", tmp_path)
     command = blocks(ROOT / "README.md", "sh")[0].strip()
-    assert in_shell(command, checkout).endswith("3 jobs done\n")
+    assert in_shell(command, checkout).endswith("has got a rich welcome\n")
 
 
 def in_shell(command: str, folder: Path) -> str:
