@@ -5,16 +5,18 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Final
-from weakref import WeakSet
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
 from faktory_async.client import Client
 from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.net import Address, here
+
+_LOOP: Final = {"loop_factory": asyncio.SelectorEventLoop}
+_NAME: Final = "faktory push_sync"
 
 
 class SyncClient:
@@ -32,7 +34,6 @@ class SyncClient:
         self._for: tuple[Address, int] | None = None
         self._open = ExitStack()
         self._push: Callable[[Job], Job] | None = None
-        _clients.add(self)
 
     @property
     def is_open(self) -> bool:
@@ -54,6 +55,7 @@ class SyncClient:
         """Close the connections; the next push opens new ones."""
         with self._lock:
             opened, self._open, self._push, self._for = self._open, ExitStack(), None, None
+            _open_ones.discard(self)
         opened.close()
 
     def _ready(self) -> Callable[[Job], Job]:
@@ -65,12 +67,13 @@ class SyncClient:
                 self._open = ExitStack()  # after a fork it belongs to the other process
             opened, self._open, self._push, self._for = self._open, ExitStack(), None, None
             opened.close()
-            client = self._make()
-            portal = _the_portal()
-            stack = ExitStack()
-            stack.enter_context(portal.wrap_async_context_manager(client))
-            self._open, self._for = stack, wanted
+            with ExitStack() as stack:
+                portal = stack.enter_context(start_blocking_portal("asyncio", _LOOP, name=_NAME))
+                client = self._make()
+                stack.enter_context(portal.wrap_async_context_manager(client))
+                self._open, self._for = stack.pop_all(), wanted
             self._push = lambda job: portal.call(client.push, job)
+            _open_ones.add(self)
             return self._push
 
 
@@ -82,32 +85,11 @@ def _in_a_loop() -> bool:
     return True
 
 
-# -- the thread -------------------------------------------------------------------------------
-
-_lock: Final = threading.Lock()
-_portals: Final[dict[int, BlockingPortal]] = {}  # by process: a fork has no threads
-_clients: Final[WeakSet[SyncClient]] = WeakSet()
-
-
-def _the_portal() -> BlockingPortal:
-    """Return the process's portal, whose thread ends with the process."""
-    with _lock:
-        portal = _portals.get(os.getpid())
-        if portal is None:
-            opened: AbstractContextManager[BlockingPortal] = start_blocking_portal(
-                "asyncio", {"loop_factory": asyncio.SelectorEventLoop}, name="faktory push_sync"
-            )
-            portal = opened.__enter__()
-            _portals[os.getpid()] = portal
-            atexit.register(_end, opened, os.getpid())
-        return portal
+def _close_all() -> None:
+    """Close what is open when the program ends: its threads would keep it alive."""
+    for client in tuple(_open_ones):
+        client.close()
 
 
-def _end(opened: AbstractContextManager[BlockingPortal], pid: int) -> None:
-    if pid == os.getpid():
-        portal = _portals.pop(pid)
-        for client in list(_clients):
-            client.close()
-        # An open client that nobody has any more would keep the portal for ever.
-        portal.call(portal.stop, True)
-        opened.__exit__(None, None, None)
+_open_ones: Final[set[SyncClient]] = set()
+atexit.register(_close_all)

@@ -10,7 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from faktory_async import Client, EmbeddedServer, Worker
+from faktory_async import App, Worker
+from faktory_async.testing import Faktory
 from tests.docs._snippets import PAGES, ROOT, blocks, run_page
 
 
@@ -28,22 +29,22 @@ async def test_every_python_block_runs(page: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_what_readme_pushes_readme_works(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    faktory: Faktory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with EmbeddedServer() as server:
-        monkeypatch.setenv("FAKTORY_URL", server.url)
-        names = run_page(ROOT / "README.md")
-        worker = cast(Worker, names["worker"])
-        sign_up = cast(Callable[[Client, str], Awaitable[None]], names["sign_up"])
-        async with Client() as client, anyio.create_task_group() as group:
-            await sign_up(client, "ada@example.org")
-            group.start_soon(worker.run)
-            with anyio.fail_after(10):
-                while (await client.info()).total_processed == 0:
-                    await anyio.lowlevel.checkpoint()
-            worker.stop()
-            assert (await client.info()).total_failures == 0
-    assert capsys.readouterr().out == "welcome, ada@example.org\n"
+    names = run_page(ROOT / "README.md")
+    test = cast(Callable[[Faktory], Awaitable[None]], names["test_sign_up"])
+    await test(faktory)
+    worker = cast(Worker, names["worker"])
+    async with cast(App, names["app"]):
+        await cast(Callable[[str], Awaitable[None]], names["sign_up"])("grace@example.org")
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        with anyio.fail_after(10):
+            while faktory.counters.processed < 2:
+                await anyio.lowlevel.checkpoint()
+        worker.stop()
+    assert faktory.counters.failures == 0
+    assert capsys.readouterr().out == "welcome, ada@example.org\nwelcome, grace@example.org\n"
 
 
 def test_readme_sets_up_by_two_commands() -> None:

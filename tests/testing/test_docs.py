@@ -8,4 +8,4 @@ def test_the_page_about_testing_tests(project: Project) -> None:
     shown = blocks(ROOT / "docs" / "testing.md", "python")
     # What a page shows has imports where they are first needed.
     project.write("test_page.py", "\n".join(block.lstrip("\n") for block in shown))
-    project.run().assert_outcomes(passed=11)
+    project.run().assert_outcomes(passed=14)
