@@ -1,5 +1,6 @@
 """Run a worker as a process of its own, and again whenever a source file changes."""
 
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,9 @@ from watchfiles import Change, PythonFilter, awatch
 from faktory_async.cli._errors import USAGE, CommandError
 from faktory_async.cli._logs import COMMAND
 from faktory_async.cli._settings import Settings
+
+# Its own line for every change would say less than ours.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 # A worker ends by itself within 5 s after its grace; the rest is for a busy machine.
 _PATIENCE: Final = 7.0

@@ -218,16 +218,17 @@ async def cut(server: RealServer, *, jobs: int = _JOBS, waits: bool = False) -> 
     proxy = Proxy(server.port)
     async with proxied(proxy) as url:
         load = Load(url, server, jobs)
-        async with load.running(), anyio.create_task_group() as group:
+        async with load.running():
+            async with anyio.create_task_group() as group:
 
-            async def disturb() -> None:
-                while True:
-                    await anyio.sleep(chance.uniform(0, 0.05))
-                    proxy.cut(chance)
+                async def disturb() -> None:
+                    while True:
+                        await anyio.sleep(chance.uniform(0, 0.05))
+                        proxy.cut(chance)
 
-            group.start_soon(disturb)
-            await load.until(lambda: load.worker.stats.processed > jobs * 9 // 10)
-            group.cancel_scope.cancel()
+                group.start_soon(disturb)
+                await load.until(lambda: load.worker.stats.processed > jobs * 9 // 10)
+                group.cancel_scope.cancel()
             if waits:
                 await load.emptied()
         balance = load.balance()

@@ -66,6 +66,7 @@ def test_dev_starts_a_server_reloads_and_outlives_a_bad_save(app: Path) -> None:
         command.says("the worker is ready")
         command.says("good night, Edsger")
         stops(command)
+        assert "watchfiles" not in command.said
 
 
 def test_dev_uses_the_server_that_is_there(app: Path, faktory_server: FaktoryServer) -> None:
