@@ -4,6 +4,8 @@
     python -m tests.benchmarks.rates [--loop uvloop] bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] work JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] work-two JOBS CONCURRENCY
+    python -m tests.benchmarks.rates [--loop uvloop] typed-push JOBS CLIENTS
+    python -m tests.benchmarks.rates [--loop uvloop] typed-work JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] floor-push JOBS 1
     python -m tests.benchmarks.rates [--loop uvloop] floor-bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] floor-work JOBS CONNECTIONS
@@ -27,7 +29,7 @@ import anyio.to_process
 import msgspec
 from msgspec import Struct
 
-from faktory_async import Address, Client, Job, Limits, Worker
+from faktory_async import Address, App, Client, Job, Limits, Worker
 
 _QUEUE: Final = "default"
 _CHUNK: Final = 1000  # jobs of one PUSHB
@@ -97,28 +99,90 @@ async def bulk(url: str, jobs: int, connections: int) -> Rate:
 
 async def work(url: str, jobs: int, concurrency: int) -> Rate:
     """Work jobs that do nothing, from the first one's start to the last one's."""
+    queue = await _filled(url, jobs)
+    worker = Worker(url=url, queues=[queue], concurrency=concurrency)
+    countdown = _Countdown(jobs, worker)
+
+    @worker.register("bench")
+    async def bench(job: Job) -> None:
+        countdown.one()
+
+    await worker.run()
+    return countdown.rate("faktory-async", concurrency)
+
+
+async def _filled(url: str, jobs: int) -> str:
+    """Fill a queue and return its name."""
     queue = f"bench-{os.getpid()}"
     async with Client(url) as client:
         await client.push_bulk(
             Job("bench", [number, "hello"], queue=queue) for number in range(jobs)
         )
-    worker = Worker(url=url, queues=[queue], concurrency=concurrency)
-    left = jobs
-    watch: Watch | None = None
-    rates: list[Rate] = []
+    return queue
 
-    @worker.register("bench")
-    async def bench(job: Job) -> None:
-        nonlocal left, watch
-        if watch is None:
-            watch = Watch()
-        left -= 1
-        if left == 0:
-            rates.append(watch.stop("faktory-async", "work", concurrency, jobs))
-            worker.stop()
+
+class _Countdown:
+    """Stops a worker after its last job, and takes the time since the first one."""
+
+    def __init__(self, jobs: int, worker: Worker) -> None:
+        self._jobs = self._left = jobs
+        self._worker = worker
+        self._watch: Watch | None = None
+        self._rate: Rate | None = None
+
+    def one(self) -> None:
+        if self._watch is None:
+            self._watch = Watch()
+        self._left -= 1
+        if self._left == 0:
+            self._rate = self._watch.stop("", "work", 0, self._jobs)
+            self._worker.stop()
+
+    def rate(self, peer: str, concurrency: int) -> Rate:
+        if self._rate is None:
+            raise AssertionError("not all jobs were worked")
+        self._rate.peer, self._rate.clients = peer, concurrency
+        return self._rate
+
+
+# -- the typed layer above it ---------------------------------------------------------------------
+
+
+async def typed_push(url: str, jobs: int, clients: int) -> Rate:
+    """Push typed jobs from so many coroutines."""
+    app = App(url)
+
+    @app.job(queue=_QUEUE)
+    async def bench(number: int, word: str) -> None: ...
+
+    async with app:
+        await app.client().info()  # a connection is there before the watch starts
+        share = jobs // clients
+
+        async def produce() -> None:
+            for number in range(share):
+                await bench.push(number, "hello")
+
+        watch = Watch()
+        async with anyio.create_task_group() as group:
+            for _ in range(clients):
+                group.start_soon(produce)
+        return watch.stop("faktory-async typed", "push", clients, share * clients)
+
+
+async def typed_work(url: str, jobs: int, concurrency: int) -> Rate:
+    """Work typed jobs that do nothing."""
+    queue = await _filled(url, jobs)
+    app = App(url)
+    worker = Worker(app, queues=[queue], concurrency=concurrency)
+    countdown = _Countdown(jobs, worker)
+
+    @app.job
+    async def bench(number: int, word: str) -> None:
+        countdown.one()
 
     await worker.run()
-    return rates[0]
+    return countdown.rate("faktory-async typed", concurrency)
 
 
 async def work_two(url: str, jobs: int, concurrency: int) -> Rate:
@@ -285,6 +349,8 @@ CASES: Final[dict[str, Callable[[str, int, int], Awaitable[Rate]]]] = {
     "bulk": bulk,
     "work": work,
     "work-two": work_two,
+    "typed-push": typed_push,
+    "typed-work": typed_work,
     "floor-push": floor_push,
     "floor-bulk": floor_bulk,
     "floor-work": floor_work,

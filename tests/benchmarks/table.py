@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.table client [--rounds 3] [--go COMMAND] [--node COMMAND] ...
     python -m tests.benchmarks.table worker [--rounds 3] [--go COMMAND] [--node COMMAND] ...
+    python -m tests.benchmarks.table typed [--rounds 3]
 
 A peer's command is completed with `push JOBS CLIENTS CONNECTIONS` or `work JOBS CONCURRENCY`, reads
 `FAKTORY_URL`, and prints what `tests.benchmarks.rates` does. Peers that are not given are left out.
@@ -116,6 +117,16 @@ def worker_groups(peers: Peers, scale: float) -> list[Group]:
     ]
 
 
+def typed_groups(scale: float) -> list[Group]:
+    """Return what typed jobs cost beside those of the level below."""
+    cases = (f"push {round(10_000 * scale)} 1", f"push {round(50_000 * scale)} 1000")
+    cases += (f"work {round(20_000 * scale)} 100",)
+    return [
+        Group(f"typed {case}", _our("typed", f"typed-{case}"), _our("untyped", case))
+        for case in cases
+    ]
+
+
 def waiting_commands(scale: float) -> list[str]:
     """Return what workers do while they wait, each of which is a line of its own."""
     jobs, crowd = round(10_000 * scale), round(1_000 * scale)
@@ -172,7 +183,7 @@ async def main(groups: Sequence[Group], alone: Sequence[str], rounds: int) -> No
 
 def _chosen() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure this library beside others.")
-    parser.add_argument("table", choices=["client", "worker"])
+    parser.add_argument("table", choices=["client", "worker", "typed"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs")
     parser.add_argument("--only", default="", help="groups whose title has these words")
@@ -184,7 +195,11 @@ def _chosen() -> argparse.Namespace:
 if __name__ == "__main__":
     chosen = _chosen()
     others = Peers(chosen.go, chosen.node, chosen.pyfaktory)
-    tables = client_groups if chosen.table == "client" else worker_groups
-    wanted = [group for group in tables(others, chosen.scale) if chosen.only in group.title]
+    tables = {
+        "client": lambda: client_groups(others, chosen.scale),
+        "worker": lambda: worker_groups(others, chosen.scale),
+        "typed": lambda: typed_groups(chosen.scale),
+    }
+    wanted = [group for group in tables[chosen.table]() if chosen.only in group.title]
     waiting = waiting_commands(chosen.scale) if chosen.table == "worker" else []
     anyio.run(main, wanted, [one for one in waiting if chosen.only in one], chosen.rounds)
