@@ -119,8 +119,8 @@ def worker_groups(peers: Peers, scale: float) -> list[Group]:
 
 def typed_groups(scale: float) -> list[Group]:
     """Return what typed jobs cost beside those of the level below."""
-    cases = (f"push {round(10_000 * scale)} 1", f"push {round(50_000 * scale)} 1000")
-    cases += (f"work {round(20_000 * scale)} 100",)
+    few, many, noop = (round(jobs * scale) for jobs in (10_000, 50_000, 20_000))
+    cases = (f"push {few} 1", f"push {many} 1000", f"work {noop} 100")
     return [
         Group(f"typed {case}", _our("typed", f"typed-{case}"), _our("untyped", case))
         for case in cases
