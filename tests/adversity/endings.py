@@ -109,7 +109,7 @@ def _watch(
 
     def watched(*args: Any, **options: Any) -> Any:
         crew: Any = make(*args, **options)
-        sent, answered = crew._fetchers.sent, crew._heart._pulse.answered
+        sent, answered = crew._fetchers.note_sent, crew._heart._pulse.answered
 
         def note_fetch() -> None:
             fetched(time.monotonic())
@@ -121,7 +121,7 @@ def _watch(
             if first:
                 quieted(time.monotonic())
 
-        crew._fetchers.sent = note_fetch
+        crew._fetchers.note_sent = note_fetch
         crew._heart._pulse.answered = note_answer
         return crew
 

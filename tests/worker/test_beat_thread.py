@@ -252,7 +252,7 @@ async def test_no_fetch_leaves_after_the_beat_that_said_quiet(server: FaktorySer
     worker = Worker({}, url=server.url, wid="w1")
 
     def watch(crew: Any) -> None:
-        answered, sent = crew._heart._pulse.answered, crew._fetchers.sent
+        answered, sent = crew._heart._pulse.answered, crew._fetchers.note_sent
 
         def answer(order: str | None) -> None:
             answered(order)
@@ -263,7 +263,7 @@ async def test_no_fetch_leaves_after_the_beat_that_said_quiet(server: FaktorySer
             written.append("late" if order_seen.is_set() else "in time")
             sent()
 
-        crew._heart._pulse.answered, crew._fetchers.sent = answer, note
+        crew._heart._pulse.answered, crew._fetchers.note_sent = answer, note
 
     async with running(with_crew(worker, watch)) as run:
         await when(lambda: "w1" in server.workers)
