@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 # What JSON writes as text: until it is written, it can be told from text.
 _AS_TEXT: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _UNREADABLE: Final = (ValidationError, ValueError, TypeError, RecursionError, OverflowError)
 
 
@@ -108,6 +109,10 @@ class Arguments:
             args = self._bound(args, kwargs)
         elif len(args) != self._count:
             self._bind(args, kwargs)  # says which one is missing, or that there are too many
+        if _PLAIN.issuperset(map(type, args)):  # nearly always: there is nothing to encode
+            plain = list(args)
+            self._decode(plain, strict=True)
+            return plain
         try:
             values = _builtins(list(args), _AS_TEXT)
         except _UNREADABLE:
