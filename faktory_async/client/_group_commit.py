@@ -35,7 +35,7 @@ from faktory_async.net import Connection, Native, Pool, Right
 from faktory_async.protocol import Ticket
 
 # A further connection costs more than it brings until about so much waits for it.
-_WORTH_JOBS: Final = 64
+_WORTH_JOBS: Final = 24
 _WORTH_BYTES: Final = 64 * 1024
 # ... or the frames under way take this many times what the last one took, and at least this long.
 _SLOW: Final = 4.0
@@ -226,7 +226,25 @@ class GroupCommit:
             return
         waiter.slot = None
         self._leading -= 1
-        await self._send(waiter, self._line.take(waiter), connection)
+        await self._send(
+            waiter, self._line.take(waiter, self._share(self._leading + 1)), connection
+        )
+
+    def _share(self, leaders: int) -> int:
+        """Return how many jobs a frame takes, so that there are some for other connections too.
+
+        The server works through the frames of one connection one after the other, through those of
+        several at the same time, and we through the reply of one while it works on the next.
+
+        Args:
+            leaders: How many hold a slot and have not taken their frame.
+        """
+        slots = leaders + self._pool.idle
+        if self._native.now() >= self._no_further_until:
+            slots += self._pool.room
+        if slots <= 1:
+            return MAX_JOBS
+        return min(max(_WORTH_JOBS, math.ceil(len(self._line) / slots)), MAX_JOBS)
 
     async def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
         """Send them as one frame, whose reply it is the leader's duty to read."""
@@ -436,7 +454,7 @@ class GroupCommit:
     def _is_much(self, leaders: int) -> bool:
         """Whether enough waits for one more, when those leaders have taken all they can."""
         return (
-            len(self._line) - MAX_JOBS * leaders >= _WORTH_JOBS
+            len(self._line) - self._share(leaders) * leaders >= _WORTH_JOBS
             or self._line.size - MAX_BYTES * leaders >= _WORTH_BYTES
         )
 

@@ -86,10 +86,10 @@ class Line:
         members = (waiter for group in self._groups for waiter in group)
         return next((each for each in members if each.is_free), None) or self.first
 
-    def take(self, leader: Waiter) -> list[Waiter]:
+    def take(self, leader: Waiter, most: int = MAX_JOBS) -> list[Waiter]:
         """Take out who leaves with the leader: its group, or those who came first.
 
-        At most 1,000 jobs or 1 MiB, no jid twice, and always the leader's own: nobody ever waits
+        At most so many jobs or 1 MiB, no jid twice, and always the leader's own: nobody ever waits
         for two frames.
         """
         group = leader.group
@@ -98,15 +98,15 @@ class Line:
             for waiter in group:
                 waiter.group = None
             return group
-        taken = self._all() or self._as_many_as_fit(leader)
+        taken = self._all(most) or self._as_many_as_fit(leader, most)
         self.wake_first()
         return taken
 
-    def _all(self) -> list[Waiter]:
+    def _all(self, most: int) -> list[Waiter]:
         """Take everybody, where that is little enough."""
         taken = list(self._pending)
         if (
-            len(taken) > MAX_JOBS
+            len(taken) > most
             or self.size > MAX_BYTES
             or len({waiter.jid for waiter in taken}) < len(taken)
         ):
@@ -116,7 +116,7 @@ class Line:
         self.size = 0
         return taken
 
-    def _as_many_as_fit(self, leader: Waiter) -> list[Waiter]:
+    def _as_many_as_fit(self, leader: Waiter, most: int) -> list[Waiter]:
         taken: list[Waiter] = []
         jids = {leader.jid}
         size = len(leader.data)
@@ -124,7 +124,7 @@ class Line:
             if waiter is leader:
                 continue
             size += len(waiter.data)
-            if len(jids) == MAX_JOBS or waiter.jid in jids or size > MAX_BYTES:
+            if len(jids) == most or waiter.jid in jids or size > MAX_BYTES:
                 break
             taken.append(waiter)
             jids.add(waiter.jid)

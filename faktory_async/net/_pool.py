@@ -191,6 +191,11 @@ class Pool:
         return len(self._idle)
 
     @property
+    def room(self) -> int:
+        """How many more connections may be made."""
+        return self._max - self._slots
+
+    @property
     def waiting(self) -> int:
         """How many wait for a connection."""
         return len(self._waiters)

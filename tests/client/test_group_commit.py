@@ -59,11 +59,11 @@ async def test_jobs_gather_while_a_frame_is_on_its_way() -> None:
     async with setting() as it:
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
-        await it.start(*range(1, 50))
+        await it.start(*range(1, 24))
         gate.open()
         await quiet()
-        assert it.store.frames == [[0], list(range(1, 50))]
-        assert it.kinds(range(50)) == {None}
+        assert it.store.frames == [[0], list(range(1, 24))]
+        assert it.kinds(range(24)) == {None}
         assert it.peer.dials == 1
 
 
@@ -134,8 +134,10 @@ async def test_one_tasks_pushes_keep_their_order_beside_others() -> None:
 # -- further connections --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("count", "connections"), [(63, 1), (64, 2), (200, 2)])
-async def test_a_further_connection_is_dialled_for_64_jobs(count: int, connections: int) -> None:
+@pytest.mark.parametrize(("count", "connections"), [(23, 1), (24, 2), (200, 2)])
+async def test_further_connections_are_dialled_for_24_jobs_each(
+    count: int, connections: int
+) -> None:
     async with setting() as it:
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
@@ -201,29 +203,29 @@ async def test_leftovers_are_taken_as_soon_as_a_connection_lies_idle() -> None:
     async with setting(limits=Limits(max_connections=2)) as it:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
         await it.start(0)
-        await it.start(*range(1, 65))  # on the second connection
-        await it.start(*range(65, 70))  # too few for a third one, were it allowed
+        await it.start(*range(1, 25))  # on the second connection
+        await it.start(*range(25, 30))  # too few for a third one, were it allowed
         gates[1].open()
         await quiet()
-        assert it.kinds(range(1, 65)) == {None}
+        assert it.kinds(range(1, 25)) == {None}
         gates[0].open()
         await quiet()
-        assert it.kinds(range(70)) == {None}
+        assert it.kinds(range(30)) == {None}
         assert it.now == 0
 
 
-async def test_what_one_frame_does_not_hold_leaves_on_a_further_connection_at_once() -> None:
+async def test_many_jobs_are_spread_over_the_connections_at_once() -> None:
     async with setting(gates=1) as it:
-        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(4)]
         await it.start(*range(1500))
         await it.dialler.open(0)
         await quiet()
-        assert it.dialler.began == 2
+        assert it.dialler.began == 4
         assert gates[1].reached.is_set()
         for each in gates:
             each.open()
         await quiet()
-        assert sorted(map(len, it.store.frames)) == [500, 1000]
+        assert list(map(len, it.store.frames)) == [375, 375, 375, 375]
         assert it.kinds(range(1500)) == {None}
 
 
@@ -449,10 +451,10 @@ async def test_a_failed_further_dial_fails_nobody_and_none_is_tried_for_a_second
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 65))
+        await it.start(*range(1, 25))
         assert it.dialler.began == 2
         await it.dialler.open(1, failing=True)
-        await it.start(*range(65, 200))
+        await it.start(*range(25, 200))
         await anyio.sleep(0.9)
         assert it.dialler.began == 2
         assert it.kinds(range(200)) == {"under way"}
@@ -483,11 +485,11 @@ async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> No
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         it.peer.answer(at, OKAY + TOO_MANY if at == "HELLO" else TOO_MANY)
-        await it.start(*range(1, 100))
+        await it.start(*range(1, 25))
         assert it.dialler.began == 2
-        assert it.kinds(range(100)) == {"under way"}
+        assert it.kinds(range(25)) == {"under way"}
         assert it.links == 1
-        await it.start(*range(100, 300))
+        await it.start(*range(25, 300))
         assert it.dialler.began == 2
         gate.open()
         await quiet()
@@ -510,7 +512,7 @@ async def test_after_a_failed_further_dial_the_last_connections_end_is_no_dead_e
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 65))
+        await it.start(*range(1, 25))
         await it.dialler.open(1, failing=True)
         gate.open()
         await quiet()
@@ -527,11 +529,11 @@ async def test_a_connection_that_comes_free_is_used_in_spite_of_a_dial() -> None
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 65))
+        await it.start(*range(1, 25))
         assert it.client._pushes._dialling == 1
         gate.open()
         await quiet()
-        assert it.kinds(range(65)) == {None}, "the one that dials is done too"
+        assert it.kinds(range(25)) == {None}, "the one that dials is done too"
         assert it.client._pool._slots == 1
         assert it.now == 0
 
@@ -541,17 +543,17 @@ async def test_the_right_to_dial_of_one_that_is_done_goes_on() -> None:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(3)]
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 65))
+        await it.start(*range(1, 25))
         gates[0].open()
         await gates[1].reached.wait()
-        await it.start(*range(100, 164))
+        await it.start(*range(100, 124))
         assert it.client._pushes._leading == 1
         gates[1].open()
         await gates[2].reached.wait()
         assert it.outcomes[1] is None, "it does not wait for its dial"
         gates[2].open()
         await quiet()
-        assert it.kinds([*range(65), *range(100, 164)]) == {None}
+        assert it.kinds([*range(25), *range(100, 124)]) == {None}
 
 
 async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
@@ -567,6 +569,7 @@ async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
         for number in (3, 2, 1):
             await it.dialler.open(number)
         await quiet()
+        await anyio.sleep(0.06)  # the last few are worth a connection when the first frame is slow
         assert it.kinds(range(1, 2_100)) == {None}
         gate.open()
 
@@ -576,11 +579,11 @@ async def test_the_duty_to_read_may_go_to_one_that_dials() -> None:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
         await it.start(0)
         await it.dialler.open(0)
-        await it.start(*range(1, 65))  # 1 dials
+        await it.start(*range(1, 25))  # 1 dials
         gates[0].open()
         await gates[1].reached.wait()  # 2 leads and reads
         assert it.client._pushes._dialling == 1
-        await it.cancel(*range(2, 65))
+        await it.cancel(*range(2, 25))
         assert it.kinds([1]) == {"under way"}
         assert it.client._pushes._leading == 0, "who reads has no time to dial"
         gates[1].open()
@@ -592,8 +595,8 @@ async def test_two_leaders_at_once_take_turns_without_harm() -> None:
     async with setting(limits=Limits(max_connections=2)) as it:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
         await it.start(0)
-        await it.start(*range(1, 65))
-        await it.start(*range(65, 300))
+        await it.start(*range(1, 25))
+        await it.start(*range(25, 300))
         for gate in gates:
             gate.open()
         await quiet()
