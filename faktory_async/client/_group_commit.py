@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
 from faktory_async.client._frames import MAX_BYTES, MAX_JOBS, meant_for_all
 from faktory_async.client._line import Line
@@ -105,6 +106,9 @@ class GroupCommit:
         try:
             if free is None:
                 self._kick()
+            elif self._callers > 1:
+                await self._gather(waiter, free)
+                free = None
             if strictly:
                 with anyio.CancelScope(deadline=deadline):
                     await self._carry(waiter, free)
@@ -163,6 +167,15 @@ class GroupCommit:
                 await self._dial(waiter)
             else:
                 await self._lead(waiter, waiter.slot)
+
+    async def _gather(self, leader: Waiter, slot: Connection) -> None:
+        """Lead, but not before those who have just got their outcomes had a chance to push again.
+
+        Nobody else is in line: most of them will do so before this turn of the event loop is over.
+        """
+        self._line.append(leader)
+        self._hand(slot, leader)
+        await anyio.lowlevel.checkpoint()
 
     async def _wait(self, waiter: Waiter) -> None:
         """Wait for an outcome or a baton, and keep the time where that is its turn."""

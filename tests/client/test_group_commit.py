@@ -25,7 +25,7 @@ from faktory_async import (
 )
 from faktory_async.client._frames import MAX_BYTES
 from faktory_async.client._waiter import Waiter
-from faktory_async.net import Connection, MemoryLink
+from faktory_async.net import Connection, MemoryLink, on_asyncio
 from tests.client._setting import (
     BAD,
     HOW,
@@ -65,6 +65,51 @@ async def test_jobs_gather_while_a_frame_is_on_its_way() -> None:
         assert it.store.frames == [[0], list(range(1, 24))]
         assert it.kinds(range(24)) == {None}
         assert it.peer.dials == 1
+
+
+async def test_those_who_were_answered_together_push_together_again() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+
+        async def twice(number: int) -> None:
+            await it.client.push(Job("order", [number]))
+            await it.client.push(Job("order", [number + 10]))
+
+        async with anyio.create_task_group() as group:
+            await it.start(0)
+            for number in range(1, 4):
+                group.start_soon(twice, number)
+            await quiet()
+            gate.open()
+        first, second, *rest = (sorted(frame) for frame in it.store.frames)
+        assert (first, second) == ([0], [1, 2, 3])
+        assert sorted(number for frame in rest for number in frame) == [11, 12, 13]
+        # On trio whoever has read the reply may come before some of the others.
+        assert len(rest) == 1 or (len(rest) == 2 and not on_asyncio())
+
+
+async def test_a_leader_that_is_cancelled_while_others_come_leaves_them_its_slot() -> None:
+    async with setting() as it:
+        gate = it.peer.hold("PUSHB", it.store)
+        scope = anyio.CancelScope()
+
+        async def twice(number: int) -> None:
+            await it.client.push(Job("order", [number]))
+            with scope if number == 1 else anyio.CancelScope():
+                if number == 1:
+                    scope.cancel()
+                await it.client.push(Job("order", [number + 10]))
+
+        async with anyio.create_task_group() as group:
+            await it.start(0)
+            for number in range(1, 4):
+                group.start_soon(twice, number)
+                await anyio.lowlevel.checkpoint()
+            await quiet()
+            gate.open()
+        first, second, *rest = (sorted(frame) for frame in it.store.frames)
+        assert (first, second) == ([0], [1, 2, 3])
+        assert sorted(number for frame in rest for number in frame) == [12, 13]
 
 
 async def test_a_frame_has_at_most_1000_jobs() -> None:
