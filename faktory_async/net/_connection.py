@@ -126,7 +126,7 @@ class Connection:
         ticket could free it. Who cannot do that closes it.
         """
         patience = self._timeout if timeout is None else timeout
-        deadline = anyio.current_time() + patience
+        deadline = self._native.now() + patience
         ticket: Ticket | None = None
         # The same as `send` and `receive`, within one scope instead of two.
         with anyio.CancelScope(deadline=deadline) as scope:
@@ -168,7 +168,7 @@ class Connection:
         if not commands:
             raise UsageError("there is nothing to send")
         patience = self._timeout if timeout is None else timeout
-        deadline = anyio.current_time() + patience
+        deadline = self._native.now() + patience
         ticket: Ticket | None = None
         with anyio.CancelScope(deadline=deadline) as scope:
             async with self._sending:
@@ -261,7 +261,7 @@ class Connection:
             if not await self._progress_by(ticket):
                 await self._settle(ticket)
             elif ticket.patience is not None and self._pieces != pieces:
-                ticket.deadline = anyio.current_time() + ticket.patience
+                ticket.deadline = self._native.now() + ticket.patience
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ class Connection:
         A loop that was blocked may be late, not the server. So where pieces renew the deadline,
         those that have waited here do so too.
         """
-        if ticket.done or (ticket.patience and anyio.current_time() < ticket.deadline):
+        if ticket.done or (ticket.patience and self._native.now() < ticket.deadline):
             return
         pieces = self._pieces
         with anyio.move_on_after(_DRAIN):
@@ -378,7 +378,7 @@ class Connection:
         if ticket.done:
             return
         if ticket.patience is not None and self._pieces != pieces and self._error is None:
-            ticket.deadline = anyio.current_time() + ticket.patience
+            ticket.deadline = self._native.now() + ticket.patience
         else:
             self._give_up(CommandTimeoutError("the server did not answer in time"))
             raise self._failure(ticket)

@@ -33,6 +33,14 @@ def here() -> object:
         return current_token()
 
 
+def current_time() -> float:
+    """Return the time of anyio's clock."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return anyio.current_time()
+
+
 class Native:
     """The running event loop's clock and events.
 
