@@ -248,7 +248,10 @@ async def test_of_reports_cut_off_only_the_unanswered_are_repeated() -> None:
             await anyio.sleep(5)
             details = await run.stop()
         numbers = {job.jid: n for n, job in enumerate(jobs)}
-        assert [numbers[jid] for _, jid in peer.reports()] == [0, 1, 2, 3, 2, 3, 4, 5]
+        told = [numbers[jid] for _, jid in peer.reports()]
+        # How many had left when the connection ended is up to the event loop.
+        assert list(dict.fromkeys(told)) == [0, 1, 2, 3, 4, 5]
+        assert {2} <= {number for number in told if told.count(number) > 1} <= {2, 3}
     assert details.acked == 6
 
 
