@@ -4,7 +4,7 @@ from faktory_async.app._app import App
 from faktory_async.app._box import Box
 from faktory_async.app._context import JobContext, current_context
 from faktory_async.app._control import Dead, Discard, Retry
-from faktory_async.app._drain import Drainable, Ran, drain
+from faktory_async.app._drain import Drainable, DrainOptions, Ran, drain
 from faktory_async.app._options import SERVER_DEFAULT
 from faktory_async.app._policy import Backoff, Retries
 from faktory_async.app._router import Router
@@ -20,6 +20,7 @@ __all__ = [
     "ContextJob",
     "Dead",
     "Discard",
+    "DrainOptions",
     "Drainable",
     "JobContext",
     "JobType",

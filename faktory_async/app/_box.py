@@ -1,9 +1,8 @@
 """An app with a Faktory of its own."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
-from faktory_async.app._drain import Ran, drain
+from faktory_async.app._drain import DrainOptions, Ran, drain
 from faktory_async.server import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -21,22 +20,6 @@ class Box:
         self._app = app
         self.server: Final = server
 
-    async def drain(
-        self,
-        *,
-        queues: Sequence[str] | None = None,
-        retries: bool = False,
-        raises: bool = True,
-        timeout: float = 10,  # noqa: ASYNC109 - as `drain`
-        max_jobs: int = 1_000,
-    ) -> list[Ran]:
+    async def drain(self, **options: Unpack[DrainOptions]) -> list[Ran]:
         """Work until the queues are empty; see `faktory_async.app.drain`."""
-        return await drain(
-            self._app,
-            self.server,
-            queues=queues,
-            retries=retries,
-            raises=raises,
-            timeout=timeout,
-            max_jobs=max_jobs,
-        )
+        return await drain(self._app, self.server, **options)

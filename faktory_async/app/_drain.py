@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, Unpack
 
 import anyio
 from msgspec import Struct
@@ -218,30 +218,35 @@ class Drain:
             the_watch.reset(token)
 
 
-async def drain(
-    app: "App",
-    server: Drainable,
-    *,
-    queues: Sequence[str] | None = None,
-    retries: bool = False,
-    raises: bool = True,
-    timeout: float = 10,  # noqa: ASYNC109 - its error says what was being run
-    max_jobs: int = 1_000,
-) -> list[Ran]:
+class DrainOptions(TypedDict, total=False):
+    """How a drain is to be.
+
+    Attributes:
+        queues: Which queues; by default all that there are, new ones included.
+        retries: Whether the server's clock is moved on as long as a job of these is to be tried
+            again. What else is due on the way is worked too. By default it is not.
+        raises: Whether what a handler raises is raised by the drain, after which nothing more is
+            begun; with `retries`, only of a job that failed for the last time. `Retry`, `Discard`
+            and `Dead` are never raised. By default it is.
+        timeout: Seconds for all of it, 10 by default.
+        max_jobs: How many runs there may be, 1,000 by default.
+    """
+
+    queues: Sequence[str] | None
+    retries: bool
+    raises: bool
+    timeout: float
+    max_jobs: int
+
+
+async def drain(app: "App", server: Drainable, **options: Unpack[DrainOptions]) -> list[Ran]:
     """Work until the queues of an embedded server are empty.
 
     Args:
         app: Whose jobs are worked, with its lifespan and middleware. What handlers push goes to
             this server too, whatever the app's URL, and is worked as well.
         server: The server. While the drain lasts, it answers an empty FETCH at once.
-        queues: Which queues; by default all that there are, new ones included.
-        retries: Whether the server's clock is moved on as long as a job of these is to be tried
-            again. What else is due on the way is worked too.
-        raises: Whether what a handler raises is raised here, after which nothing more is begun;
-            with `retries`, only of a job that failed for the last time. `Retry`, `Discard` and
-            `Dead` are never raised.
-        timeout: Seconds for all of it.
-        max_jobs: How many runs there may be.
+        options: See `DrainOptions`.
 
     Returns:
         Every run, in the order in which they ended.
@@ -254,7 +259,15 @@ async def drain(
 
     Cancelled, handlers are cut short and their jobs are failed.
     """
-    drained = Drain(app, server, queues=queues, retries=retries, raises=raises, max_jobs=max_jobs)
+    timeout = options.get("timeout", 10)
+    drained = Drain(
+        app,
+        server,
+        queues=options.get("queues"),
+        retries=options.get("retries", False),
+        raises=options.get("raises", True),
+        max_jobs=options.get("max_jobs", 1_000),
+    )
     with app.aimed_at(server.url, server.dial), anyio.move_on_after(timeout) as scope:
         await drained.run()
     if scope.cancelled_caught:

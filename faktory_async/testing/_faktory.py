@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 import anyio
 from msgspec import Struct
 
-from faktory_async.app import App, JobType, Ran, drain
+from faktory_async.app import App, DrainOptions, JobType, Ran, drain
 from faktory_async.model import Envelope, Job
 from faktory_async.net import Link
 from faktory_async.server import Core, Panel
@@ -147,49 +147,13 @@ class Faktory(Panel):
 
     # -- having it worked ---------------------------------------------------------------------
 
-    async def drain(
-        self,
-        app: App,
-        *,
-        queues: Sequence[str] | None = None,
-        retries: bool = False,
-        raises: bool = True,
-        timeout: float = 10,  # noqa: ASYNC109 - as `drain`
-        max_jobs: int = 1_000,
-    ) -> list[Ran]:
+    async def drain(self, app: App, **options: Unpack[DrainOptions]) -> list[Ran]:
         """Work until the queues are empty; see `faktory_async.app.drain`."""
-        return await drain(
-            app,
-            self,
-            queues=queues,
-            retries=retries,
-            raises=raises,
-            timeout=timeout,
-            max_jobs=max_jobs,
-        )
+        return await drain(app, self, **options)
 
-    def drain_sync(
-        self,
-        app: App,
-        *,
-        queues: Sequence[str] | None = None,
-        retries: bool = False,
-        raises: bool = True,
-        timeout: float = 10,
-        max_jobs: int = 1_000,
-    ) -> list[Ran]:
+    def drain_sync(self, app: App, **options: Unpack[DrainOptions]) -> list[Ran]:
         """The same in a test that is not async."""
-        return anyio.run(
-            partial(
-                self.drain,
-                app,
-                queues=queues,
-                retries=retries,
-                raises=raises,
-                timeout=timeout,
-                max_jobs=max_jobs,
-            )
-        )
+        return anyio.run(partial(self.drain, app, **options))
 
     # -- its thread ---------------------------------------------------------------------------
 
