@@ -38,7 +38,8 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._aborted = False
         self._writing_paused = False
         self._kept = 0
-        self._reader: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None  # of the reader
+        self._reader: asyncio.Future[bool] | None = None
         self._deadline = math.inf  # of the reader
         self._alarm: asyncio.TimerHandle | None = None
         self._writers: list[asyncio.Future[None]] = []
@@ -60,6 +61,10 @@ class AsyncioLink(asyncio.Protocol, Link):
             self._on_connect(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._take is not None:
+            if self._take(data):
+                self._wake_reader(enough=True)
+            return
         self._chunks.append(data)
         self._size += len(data)
         if self._size > _READ_LIMIT and not self._reading_paused and self._transport is not None:
@@ -112,28 +117,42 @@ class AsyncioLink(asyncio.Protocol, Link):
             await self._drained()
 
     async def receive(self) -> bytes:
-        while (data := await self.receive_by(math.inf)) is None:
-            pass
-        return data
-
-    async def receive_by(self, deadline: float) -> bytes | None:
-        """Receive with one timer for many calls: where it is early, it is set anew."""
-        loop = asyncio.get_running_loop()
         while not self._chunks:
-            if self._eof:
-                if self._lost is not None:
-                    raise self._lost
+            if self._is_at_end():
                 return b""
-            if loop.time() >= deadline:
-                return None
-            self._wake_by(deadline, loop)
-            self._reader = loop.create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-                self._deadline = math.inf
+            await self._woken(math.inf)
         return self._taken()
+
+    async def pump(self, take: Callable[[bytes], bool], deadline: float) -> bool:
+        """Pump with one timer for many calls: where it is early, it is set anew."""
+        if self._chunks and take(self._taken()):
+            return True
+        while not self._is_at_end():
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            self._take = take
+            try:
+                if await self._woken(deadline):
+                    return True
+            finally:
+                self._take = None
+        return take(b"")
+
+    async def _woken(self, deadline: float) -> bool:
+        """Wait for anything new, or until the deadline; return whether a `take` has enough."""
+        loop = asyncio.get_running_loop()
+        self._wake_by(deadline, loop)
+        self._reader = loop.create_future()
+        try:
+            return await self._reader
+        finally:
+            self._reader = None
+            self._deadline = math.inf
+
+    def _is_at_end(self) -> bool:
+        if self._eof and self._lost is not None:
+            raise self._lost
+        return self._eof
 
     def _taken(self) -> bytes:
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -213,9 +232,9 @@ class AsyncioLink(asyncio.Protocol, Link):
         else:
             self._wake_reader()
 
-    def _wake_reader(self) -> None:
+    def _wake_reader(self, *, enough: bool = False) -> None:
         if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+            self._reader.set_result(enough)
 
     def _wake_writers(self) -> None:
         for writer in self._writers:

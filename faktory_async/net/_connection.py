@@ -6,6 +6,7 @@ taken up again, by anyone.
 """
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -49,9 +50,10 @@ class Connection:
         self._native = Native()
         self._posted = b""
         self._sending = anyio.Lock(fast_acquire=True)
-        self._reading = False
+        self._reading: Ticket | None = None  # for which somebody reads
+        self._wanted = 0  # replies of it
         self._pieces = 0
-        self._progress: anyio.Event | None = None
+        self._news: anyio.Event | None = None  # for those who wait for the reader
 
     @classmethod
     async def open(
@@ -125,19 +127,8 @@ class Connection:
         Cancelled, the reply stays due: the connection is busy, and only `receive` of the same
         ticket could free it. Who cannot do that closes it.
         """
-        patience = self._timeout if timeout is None else timeout
-        deadline = self._native.now() + patience
-        ticket: Ticket | None = None
-        # The same as `send` and `receive`, within one scope instead of two.
-        with anyio.CancelScope(deadline=deadline) as scope:
-            async with self._sending:
-                data, ticket = self._issue([command], patience, deadline)
-                await self._hand_over(data, ticket, scope)
-            while not ticket.done:
-                await self._progress_of(ticket)
-        if ticket is None:
-            raise _too_late()
-        await self._settle(ticket)
+        ticket = await self.send([command], timeout=timeout)
+        await self.receive(ticket)
         return command.decode(ticket.replies[0])
 
     # -- split-phase ------------------------------------------------------------------------
@@ -257,11 +248,8 @@ class Connection:
         """
         wanted = len(ticket.commands) if count is None else count
         while len(ticket.replies) < wanted:
-            pieces = self._pieces
-            if not await self._progress_by(ticket):
+            if not await self._progress(ticket, wanted, ticket.deadline):
                 await self._settle(ticket)
-            elif ticket.patience is not None and self._pieces != pieces:
-                ticket.deadline = self._native.now() + ticket.patience
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -329,39 +317,48 @@ class Connection:
             self._give_up(CommandTimeoutError(_NO_ROOM) if late else ConnectionLostError(_CUT))
             raise
 
-    async def _progress_of(self, ticket: Ticket) -> None:
-        """Wait for anything to come in, unless nothing ever can."""
-        if self._error is not None:
-            raise self._failure(ticket)
-        await self._read_or_wait()
+    async def _progress(self, ticket: Ticket, wanted: int, deadline: float) -> bool:
+        """Wait for so many replies of the ticket, or less where there is cause to look around.
 
-    async def _progress_by(self, ticket: Ticket) -> bool:
-        """Wait for anything to come in; False where the ticket's time is over first."""
+        Returns:
+            False where the deadline comes first.
+        """
         if self._error is not None:
             raise self._failure(ticket)
-        if self._reading:
-            with anyio.CancelScope(deadline=ticket.deadline):
-                await self._read_or_wait()
+        if self._reading is not None:
+            with anyio.CancelScope(deadline=deadline):
+                await self._read_by_another(ticket)
                 return True
             return False
-        self._reading = True
+        self._reading, self._wanted = ticket, wanted
         try:
-            data = await self._link.receive_by(ticket.deadline)
-            if data is not None:
-                self._take_in(data)
+            return await self._link.pump(self._take_in, deadline)
         except NETWORK_ERRORS as error:
             self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
             return True
         finally:
-            self._has_read()
-        return data is not None
+            self._reading = None
+            self._tell_others()
 
-    def _has_read(self) -> None:
-        """Let those who wait for the reader go on."""
-        self._reading = False
-        if self._progress is not None:
-            self._progress.set()
-            self._progress = None
+    async def _read_by_another(self, ticket: Ticket) -> None:
+        """Wait until the one who reads has taken something in, or has gone."""
+        pieces = self._pieces
+        if self._news is None:
+            self._news = anyio.Event()
+        await self._news.wait()
+        if self._pieces != pieces:
+            self._renew(ticket)
+
+    def _tell_others(self) -> None:
+        """Let those look around who wait for the one who reads."""
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+
+    def _renew(self, ticket: Ticket) -> None:
+        """Move the deadline of a ticket that every piece of a reply moves."""
+        if ticket.patience is not None:
+            ticket.deadline = self._native.now() + ticket.patience
 
     async def _settle(self, ticket: Ticket) -> None:
         """Come to an end when the time is over: take what is there already, or give up.
@@ -374,39 +371,31 @@ class Connection:
         pieces = self._pieces
         with anyio.move_on_after(_DRAIN):
             while self._link.readable() and not ticket.done:
-                await self._progress_of(ticket)
+                await self._progress(ticket, 0, math.inf)  # piece by piece
         if ticket.done:
             return
         if ticket.patience is not None and self._pieces != pieces and self._error is None:
-            ticket.deadline = self._native.now() + ticket.patience
+            self._renew(ticket)
         else:
             self._give_up(CommandTimeoutError("the server did not answer in time"))
             raise self._failure(ticket)
 
-    async def _read_or_wait(self) -> None:
-        """Read one piece from the link, or wait until the one who reads has done so."""
-        if self._reading:
-            if self._progress is None:
-                self._progress = anyio.Event()
-            await self._progress.wait()
-            return
-        self._reading = True
-        try:
-            self._take_in(await self._link.receive())
-        except NETWORK_ERRORS as error:
-            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
-        finally:
-            self._has_read()
-
-    def _take_in(self, data: bytes) -> None:
+    def _take_in(self, data: bytes) -> bool:
+        """Take in what has arrived; return whether the one who reads has to look at it."""
         self._pieces += 1
+        self._tell_others()
         try:
             self._session.receive(data)
         except FaktoryError as error:
             self._give_up(error)
-            return
+            return True
         if not data:
             self._give_up(ConnectionLostError("the server closed the connection"))
+        ticket = self._reading
+        if ticket is None or not data:
+            return True
+        self._renew(ticket)
+        return len(ticket.replies) >= self._wanted
 
     def _give_up(self, error: FaktoryError) -> None:
         """Remember why, and abort: only then is it sure that what stayed here never leaves."""
@@ -414,9 +403,7 @@ class Connection:
             self._error = error
             self._session.fail()
             self._link.abort()
-            if self._progress is not None:
-                self._progress.set()
-                self._progress = None
+            self._tell_others()
 
     def _failure(self, ticket: Ticket) -> FaktoryError:
         """The error of a ticket without all its replies: what it was, and whether it can count."""

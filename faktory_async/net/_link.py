@@ -1,5 +1,6 @@
 """The thin thing under a connection: bytes in, bytes out, and what is known of their fate."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import anyio
@@ -47,14 +48,22 @@ class Link(Protocol):
         """
         ...
 
-    async def receive_by(self, deadline: float) -> bytes | None:
-        """Receive as `receive` does; None where nothing has come by then, on anyio's clock.
+    async def pump(self, take: Callable[[bytes], bool], deadline: float) -> bool:
+        """Hand what arrives, piece by piece, to `take` until that returns True: it has enough.
 
-        A link that has a timer of its own can do so for less.
+        It is called with b"" at the end of the stream, which is always enough. A link whose bytes
+        come by a call can pass them on in that same call, and wake the task when it has enough.
+
+        Returns:
+            Whether it has enough; False where `deadline`, on anyio's clock, came first.
+
+        Cancelled, nothing is lost: what was not handed over yet is by the next call.
         """
         with anyio.CancelScope(deadline=deadline):
-            return await self.receive()
-        return None
+            while not take(await self.receive()):
+                pass
+            return True
+        return False
 
     def readable(self) -> bool:
         """Tell without waiting whether data, the end of the stream or an error is there.

@@ -259,9 +259,9 @@ async def test_the_one_who_waits_reads_on_when_the_reader_is_cancelled() -> None
         tg.start_soon(give_up)
         await when(lambda: connection._reading)
         tg.start_soon(connection.receive, second)
-        await when(lambda: connection._progress is not None)
+        await when(lambda: connection._news is not None)
         scope.cancel()
-        await when(lambda: connection._progress is None and connection._reading)
+        await when(lambda: connection._news is None and connection._reading is not None)
         await server.link.send(echoed("a") + echoed("b"))
         await when(lambda: second.done)
         assert text_of(first) == ["a"]
