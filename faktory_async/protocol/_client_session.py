@@ -3,7 +3,10 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
+
+from msgspec import Struct
 
 from faktory_async.errors import (
     ClientStateError,
@@ -23,26 +26,23 @@ _HANDSHAKE: Final = (State.GREETING, State.GREETED, State.IDENTIFYING)
 _OVER: Final = (State.CLOSED, State.BROKEN)
 
 
-class Ticket:
+class Ticket(Struct, eq=False):
     """The replies that commands, sent together, are waiting for.
 
     Attributes:
         commands: What was sent, in order.
-        replies: What has arrived so far, in the same order.
         ends: For each command, how many bytes of the session end with its newline.
         deadline: When whoever brings the bytes stops waiting, on its own clock.
         patience: By how many seconds from then every piece of a reply moves the deadline; None
             where it stands.
+        replies: What has arrived so far, in the order of the commands.
     """
 
-    __slots__ = ("commands", "deadline", "ends", "patience", "replies")
-
-    def __init__(self, commands: Sequence[Command[Any]], ends: list[int]) -> None:
-        self.commands = tuple(commands)
-        self.ends = ends
-        self.deadline = math.inf
-        self.patience: float | None = None
-        self.replies: list[Reply] = []
+    commands: Sequence[Command[Any]]
+    ends: Sequence[int]
+    deadline: float = math.inf
+    patience: float | None = None
+    replies: list[Reply] = []
 
     @property
     def done(self) -> bool:
@@ -103,19 +103,25 @@ class ClientSession:
             UsageError: when there is none, or one that cannot be sent intact.
             ClientStateError: before the handshake is done, or after the end.
         """
+        data, ends = self._encoded(commands)
+        begun = self.state is State.READY and self._reader.pending
+        self._begin(Event.COMMAND)
+        if begun:
+            self._uninvited = True
+        self.written = ends[-1]
+        ticket = Ticket(tuple(commands), ends)
+        self._tickets.append(ticket)
+        return data, ticket
+
+    def _encoded(self, commands: Sequence[Command[Any]]) -> tuple[bytes, Sequence[int]]:
+        """Return the commands' bytes, and where each of them ends among all bytes so far."""
+        if len(commands) == 1:
+            line = commands[0].encode()
+            return line, (self.written + len(line),)
         lines = [command.encode() for command in commands]
         if not lines:
             raise UsageError("no command to send")
-        begun = self.state is State.READY and self._reader.pending
-        self._begin(Event.COMMAND)
-        self._uninvited = self._uninvited or begun
-        ends: list[int] = []
-        for line in lines:
-            self.written += len(line)
-            ends.append(self.written)
-        ticket = Ticket(commands, ends)
-        self._tickets.append(ticket)
-        return (lines[0] if len(lines) == 1 else b"".join(lines)), ticket
+        return b"".join(lines), list(accumulate(map(len, lines), initial=self.written))[1:]
 
     def end(self, line: bytes) -> bytes:
         """Note that END leaves; the server will close without a reply.
@@ -162,7 +168,7 @@ class ClientSession:
         if self.state is State.BUSY and not self._uninvited:
             ticket = self._tickets[0]
             ticket.replies.append(reply)
-            if ticket.done:
+            if len(ticket.replies) == len(ticket.commands):
                 self._tickets.popleft()
             self._move(Event.REPLY if self._tickets else Event.LAST_REPLY)
         elif self.state is State.GREETING:

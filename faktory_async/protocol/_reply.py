@@ -134,8 +134,10 @@ class ReplyReader:
         Raises:
             ProtocolError: for what no Faktory sends, or a line or bulk over its limit.
         """
-        if data in _FREQUENT and not self._buffer and self._bulk_length is None:
-            return [_FREQUENT[data]]
+        if not self._buffer and self._bulk_length is None:
+            whole = _FREQUENT.get(data) or self._whole_bulk(data)
+            if whole is not None:
+                return [whole]
         self.check()
         self._buffer += data
         replies: list[Reply] = []
@@ -163,6 +165,16 @@ class ReplyReader:
         """
         if self._error is not None:
             raise self._error
+
+    def _whole_bulk(self, data: bytes) -> BulkReply | None:
+        """Return the bulk that these bytes are, not more and not less, as nearly all are."""
+        end = data.find(_CRLF, 0, _MAX_LENGTH_DIGITS)
+        if end < 2 or data[0] != _DOLLAR or not (digits := data[1:end]).isdigit():  # noqa: PLR2004 - `$` and a digit
+            return None
+        length = int(digits)
+        if length > self._max_bulk or len(data) != end + 4 + length or not data.endswith(_CRLF):
+            return None
+        return BulkReply(data[end + 2 : -2])
 
     def _next(self, start: int) -> tuple[int, Reply | None] | None:
         """Read one line or one bulk at `start`; None when it is not all there."""
