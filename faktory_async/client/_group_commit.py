@@ -33,7 +33,7 @@ from faktory_async.errors import (
     TooManyConnectionsError,
 )
 from faktory_async.net import Connection, Native, Pool, Right
-from faktory_async.protocol import Ticket
+from faktory_async.protocol import PushBulk, Ticket
 
 # A further connection costs more than it brings until about so much waits for it.
 _WORTH_JOBS: Final = 24
@@ -99,7 +99,7 @@ class GroupCommit:
         self.pushes += 1
         self._callers += 1
         deadline = self._native.now() + seconds
-        waiter = Waiter(jid, data, self.pushes, seconds, deadline, strict=strictly)
+        waiter = Waiter(jid, data, self.pushes, seconds, deadline, strictly)
         free = self._free_at_once()
         if free is None:
             self._line.append(waiter)
@@ -108,18 +108,20 @@ class GroupCommit:
                 self._kick()
             elif self._callers > 1:
                 await self._gather(waiter, free)
-                free = None
+            else:
+                self._send(waiter, [waiter], free)
             if strictly:
                 with anyio.CancelScope(deadline=deadline):
-                    await self._carry(waiter, free)
+                    await self._carry(waiter)
             else:
-                await self._carry(waiter, free)
+                await self._carry(waiter)
         finally:
             self._leave(waiter)
             if self._pool.closed and not self._callers:  # who closed it did not wait for us
                 await self._pool.bury()
         if not waiter.done:
             waiter.error = _out_of_time(waiter)
+        waiter.frame = None  # which knows the waiter: a circle would be left to the collector
         if waiter.error is not None:
             raise waiter.error
 
@@ -154,19 +156,16 @@ class GroupCommit:
 
     # -- the waiter's task --------------------------------------------------------------------
 
-    async def _carry(self, waiter: Waiter, free: Connection | None) -> None:
-        if free is not None:
-            await self._send(waiter, [waiter], free)
+    async def _carry(self, waiter: Waiter) -> None:
         while not waiter.done:
             if waiter.duty is not None:
-                self._give_up_slot(waiter)  # it was dialling: somebody else can do that
                 await self._read(waiter, waiter.duty)
             elif waiter.slot is None:
                 await self._wait(waiter)
             elif isinstance(waiter.slot, Right):
                 await self._dial(waiter)
             else:
-                await self._lead(waiter, waiter.slot)
+                self._lead(waiter, waiter.slot)
 
     async def _gather(self, leader: Waiter, slot: Connection) -> None:
         """Lead, but not before those who have just got their outcomes had a chance to push again.
@@ -233,15 +232,13 @@ class GroupCommit:
                 each.settle(copy.copy(error))
         self._give_up_slot(waiter)
 
-    async def _lead(self, waiter: Waiter, connection: Connection) -> None:
+    def _lead(self, waiter: Waiter, connection: Connection) -> None:
         if waiter not in self._line:  # another leader was faster
             self._give_up_slot(waiter)
             return
         waiter.slot = None
         self._leading -= 1
-        await self._send(
-            waiter, self._line.take(waiter, self._share(self._leading + 1)), connection
-        )
+        self._send(waiter, self._line.take(waiter, self._share(self._leading + 1)), connection)
 
     def _share(self, leaders: int) -> int:
         """Return how many jobs a frame takes, so that there are some for other connections too.
@@ -259,25 +256,24 @@ class GroupCommit:
             return MAX_JOBS
         return min(max(_WORTH_JOBS, math.ceil(len(self._line) / slots)), MAX_JOBS)
 
-    async def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
+    def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
         """Send them as one frame, whose reply it is the leader's duty to read."""
-        frame = Frame(waiters, connection)
+        now = self._native.now()
+        command = PushBulk([waiter.data for waiter in waiters])
+        frame = Frame(waiters, connection, command, now, now + self._patience)
         for each in waiters:
             each.frame = frame
         leader.duty = frame
-        frame.sent_at = self._native.now()
-        frame.usual_end = frame.sent_at + self._patience
         self._frames.add(frame)
         self.frames += 1
         try:
-            frame.ticket = connection.post([frame.command], timeout=self._patience_for(frame))
-            if self._line:
-                self._kick()  # what is left may be worth a further connection
-            if connection.unposted:
-                await self._hand_over(leader, frame, frame.ticket)
+            frame.ticket = connection.post([command], timeout=self._patience_for(frame))
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
+            return
+        if self._line:
+            self._kick()  # what is left may be worth a further connection
 
     async def _hand_over(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> None:
         """Hand over what the link could not take at once.
@@ -298,34 +294,37 @@ class GroupCommit:
         await frame.connection.hand_over(ticket, shield=bool(there))
 
     async def _read(self, waiter: Waiter, frame: Frame) -> None:
-        try:
-            errors = await self._reply(waiter, frame)
-        except FaktoryError as error:
-            waiter.duty = None
-            self._failed(frame, error)
-            return
-        if errors is not None:
-            waiter.duty = None
-            self._answered(frame, errors)
-
-    async def _reply(self, waiter: Waiter, frame: Frame) -> dict[str, FaktoryError] | None:
-        """Return what the server said; None where the waiter need not wait for that any more."""
+        if waiter.slot is not None:
+            self._give_up_slot(waiter)  # it was dialling: somebody else can do that
         ticket = frame.ticket
         if ticket is None:
             raise AssertionError("a frame without a ticket has no reply")
+        try:
+            if (frame.connection.unposted or frame.early is not None) and (
+                await self._let_go(waiter, frame, ticket)
+            ):
+                return
+            await frame.connection.receive(ticket)
+            errors = frame.command.decode(ticket.replies[0])
+        except FaktoryError as error:
+            waiter.duty = None
+            self._failed(frame, error)
+        else:
+            waiter.duty = None
+            self._answered(frame, errors)
+
+    async def _let_go(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> bool:
+        """See to what comes before the reply; return whether the waiter need not wait for that."""
         if frame.connection.unposted:
             await self._hand_over(waiter, frame, ticket)
             if waiter.duty is None:
-                return None
+                return True
         if frame.early is not None:
             with anyio.move_on_after(frame.early - self._native.now()):
                 await frame.connection.receive(ticket)
             if not ticket.done:
                 self._too_late_for_some(frame)
-        if waiter.done:
-            return None
-        await frame.connection.receive(ticket)
-        return frame.command.decode(ticket.replies[0])
+        return waiter.done
 
     # -- frames -------------------------------------------------------------------------------
 
@@ -410,10 +409,9 @@ class GroupCommit:
 
     def _free_at_once(self) -> Connection | None:
         """Take the connection of a push that is alone, past the line."""
-        if self._line or self._frames or self._leading:
+        if self._frames or self._leading or self._line:
             return None
-        slot = self._pool.take_now(may_dial=False)
-        return None if isinstance(slot, Right) else slot
+        return self._pool.take_idle()
 
     def _live_beside(self, dialler: Waiter | None) -> bool:
         """Whether there is another connection, or a dial, that what waits can hope for."""
@@ -504,9 +502,10 @@ class GroupCommit:
         if not self._callers and self._nobody is not None:
             self._nobody.set()
             self._nobody = None
-        if waiter in self._line:
+        if not waiter.done and waiter in self._line:
             self._line.remove(waiter)
-        self._give_up_slot(waiter)
+        if waiter.slot is not None:
+            self._give_up_slot(waiter)
         frame, waiter.duty = waiter.duty, None
         if frame is not None:
             self._pass_on(frame)

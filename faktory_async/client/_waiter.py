@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import anyio
+from msgspec import Struct
 
 from faktory_async.errors import FaktoryError
 from faktory_async.net import Connection, Event, Right
 from faktory_async.protocol import PushBulk, Ticket
 
 
-class Waiter:
+class Waiter(Struct, eq=False):
     """One push: a job, what became of it, and what its task has to do meanwhile.
 
     Args:
@@ -32,44 +33,22 @@ class Waiter:
         dialling: What ends its dial.
     """
 
-    __slots__ = (
-        "_event",
-        "data",
-        "deadline",
-        "dialling",
-        "done",
-        "duty",
-        "error",
-        "frame",
-        "gone",
-        "group",
-        "jid",
-        "number",
-        "resent",
-        "seconds",
-        "slot",
-        "strict",
-    )
-
-    def __init__(
-        self, jid: str, data: bytes, number: int, seconds: float, deadline: float, *, strict: bool
-    ) -> None:
-        self.jid = jid
-        self.data = data
-        self.number = number
-        self.seconds = seconds
-        self.deadline = deadline
-        self.strict = strict
-        self.slot: Connection | Right | None = None
-        self.duty: Frame | None = None
-        self.frame: Frame | None = None
-        self.group: list[Waiter] | None = None
-        self.done = False
-        self.error: FaktoryError | None = None
-        self.resent = False
-        self.gone = False
-        self.dialling: anyio.CancelScope | None = None
-        self._event: Event | None = None
+    jid: str
+    data: bytes
+    number: int
+    seconds: float
+    deadline: float
+    strict: bool
+    slot: Connection | Right | None = None
+    duty: "Frame | None" = None
+    frame: "Frame | None" = None
+    group: "list[Waiter] | None" = None
+    done: bool = False
+    error: FaktoryError | None = None
+    resent: bool = False
+    gone: bool = False
+    dialling: anyio.CancelScope | None = None
+    _event: Event | None = None
 
     @property
     def is_free(self) -> bool:
@@ -87,7 +66,8 @@ class Waiter:
         self.error = error
         if self.dialling is not None:
             self.dialling.cancel()  # somebody else's connection was faster
-        self.wake()
+        if self._event is not None:
+            self._event.set()
 
     def lead(self, slot: Connection | Right) -> None:
         """Hand it a slot."""
@@ -115,7 +95,7 @@ class Waiter:
             self._event = None
 
 
-class Frame:
+class Frame(Struct, eq=False):
     """Jobs that are sent together, jids distinct, and the reply that is due.
 
     Args:
@@ -130,16 +110,13 @@ class Frame:
             the ticket's deadline.
     """
 
-    __slots__ = ("command", "connection", "early", "sent_at", "ticket", "usual_end", "waiters")
-
-    def __init__(self, waiters: list[Waiter], connection: Connection) -> None:
-        self.waiters = waiters
-        self.connection = connection
-        self.command = PushBulk([waiter.data for waiter in waiters])
-        self.ticket: Ticket | None = None
-        self.sent_at = 0.0
-        self.usual_end = 0.0
-        self.early: float | None = None
+    waiters: list[Waiter]
+    connection: Connection
+    command: PushBulk
+    sent_at: float
+    usual_end: float
+    ticket: Ticket | None = None
+    early: float | None = None
 
     def ends_for(self, waiter: Waiter) -> float:
         """Return until when that push waits for the frame, on anyio's clock."""
@@ -148,4 +125,8 @@ class Frame:
     @property
     def longest(self) -> float:
         """The longest time that any of its pushes asked for, 0 where none did."""
-        return max((waiter.seconds for waiter in self.waiters if waiter.strict), default=0.0)
+        longest = 0.0
+        for waiter in self.waiters:  # a loop, since almost always it is one, or none is strict
+            if waiter.strict and waiter.seconds > longest:
+                longest = waiter.seconds
+        return longest

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 from faktory_async.net._link import Link
-from faktory_async.net._stream_link import shut_down, socket_readable
+from faktory_async.net._stream_link import look_at, shut_down
 
 # What one peer may have waiting here before it is asked to wait itself.
 _READ_LIMIT = 256 * 1024
@@ -27,6 +27,7 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._on_connect = on_connect
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
+        self._look: Callable[[], bool] | None = None
         self._encrypted = False
         self._exact = False
         self._chunks: list[bytes] = []
@@ -51,6 +52,8 @@ class AsyncioLink(asyncio.Protocol, Link):
         # uvloop's transports are no subclasses of asyncio's, so there is nothing to check.
         transport = self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
+        if self._socket is not None:
+            self._look = look_at(self._socket)
         self._encrypted = transport.get_extra_info("sslcontext") is not None
         # TLS holds bytes of its own, and Windows writes behind the loop's back.
         self._exact = not self._encrypted and sys.platform != "win32"
@@ -166,7 +169,7 @@ class AsyncioLink(asyncio.Protocol, Link):
     def readable(self) -> bool:
         if self._chunks or self._eof or self._over:
             return True
-        return self._socket is not None and socket_readable(self._socket)
+        return self._look is not None and self._look()
 
     def unsent(self) -> int:
         if self._kept or not self._writing_paused or not self._exact or self._transport is None:

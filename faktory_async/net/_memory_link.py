@@ -111,7 +111,12 @@ class MemoryLink(Link):
         return _Sleeper(self._home)
 
     def readable(self) -> bool:
-        return bool(self._incoming.data) or self._incoming.ended or self._incoming.broken
+        return bool(self._incoming.data) or self.is_left
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the other end is closed, though perhaps not all was received that it had sent."""
+        return self._incoming.ended or self._incoming.broken
 
     def unsent(self) -> int:
         return self._kept

@@ -76,6 +76,9 @@ class Pool:
         max_idle: How many of them are kept while nobody uses them; None for all.
         idle_expiry: Seconds after which an idle connection is not lent again; None for never.
         ledger: Notes what happens.
+
+    Attributes:
+        closed: Whether it lends nothing any more.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class Pool:
         self._slots = 0  # connections lent, idle or being dialled
         self._waiters: deque[_Waiter | _Claim] = deque()
         self._dead: list[Connection] = []  # aborted, and still to be freed
-        self._closed = False
+        self.closed = False
 
     def __repr__(self) -> str:
         return (
@@ -163,17 +166,12 @@ class Pool:
             connection.abort()
 
     def _end_waiting(self) -> None:
-        self._closed = True
+        self.closed = True
         for waiter in self._waiters:
             waiter.end()
         self._waiters.clear()
 
     # -- slots without waiting ----------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """Whether it lends nothing any more."""
-        return self._closed
 
     @property
     def has_idle(self) -> bool:
@@ -206,14 +204,21 @@ class Pool:
         Args:
             may_dial: Whether a new connection would do.
         """
+        connection = self.take_idle()
+        if connection is not None:
+            return connection
+        if may_dial and self._slots < self._max and not self.closed:
+            self._slots += 1
+            return Right()
+        return None
+
+    def take_idle(self) -> Connection | None:
+        """Take a connection that lies idle, if there is one."""
         while (connection := self._idle_one()) is not None:
             if connection.usable:
                 return connection
             self._discard(connection)
             self._free_slot()
-        if may_dial and self._slots < self._max and not self._closed:
-            self._slots += 1
-            return Right()
         return None
 
     def claim(self, granted: Callable[[Connection | Right], None]) -> None:
@@ -236,7 +241,7 @@ class Pool:
             self._free_slot()
             return
         self._lent.discard(slot)
-        if not slot.idle or self._closed:
+        if not slot.idle or self.closed:
             self._discard(slot)
             self._free_slot()
         elif self._waiters:
@@ -263,29 +268,38 @@ class Pool:
 
     def _idle_one(self) -> Connection | None:
         """Take the connection that was used last out of the idle ones."""
-        if self._idle and self._expiry < math.inf:
-            self._expire()
-        return self._idle.pop()[0] if self._idle else None
+        if not self._idle:
+            return None
+        connection, since = self._idle.pop()
+        if self._expiry < math.inf and since + self._expiry <= self._now():
+            self._idle.append((connection, since))
+            self._expire()  # and so are the others, which were used before it
+            return None
+        return connection
 
     def _keep(self, connection: Connection) -> bool:
         """Put a connection to the idle ones, unless there are enough of them."""
         since = 0.0
         if self._expiry < math.inf:
-            since = self._expire()
+            since = self._now()
+            if self._idle:
+                self._expire()
         if len(self._idle) >= self._max_idle:
             return False
         self._idle.append((connection, since))
         return True
 
-    def _expire(self) -> float:
-        """End those that were idle for too long, and return what time it is."""
-        if self._at_home is None:  # before the first connection there is perhaps no event loop yet
-            self._at_home = Native()
-        now = self._at_home.now()
+    def _expire(self) -> None:
+        """End those that were idle for too long."""
+        now = self._now()
         while self._idle and self._idle[0][1] + self._expiry <= now:
             self._discard(self._idle.pop(0)[0])
             self._free_slot()
-        return now
+
+    def _now(self) -> float:
+        if self._at_home is None:  # before the first connection there is perhaps no event loop yet
+            self._at_home = Native()
+        return self._at_home.now()
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -297,7 +311,7 @@ class Pool:
         raise PoolTimeoutError("no connection in time")
 
     async def _take(self) -> Connection:
-        if self._closed:
+        if self.closed:
             raise ClientStateError(_CLOSED)
         connection = self._idle_one()
         if connection is None:
@@ -348,7 +362,7 @@ class Pool:
         except BaseException:
             await self._withdraw(waiter)
             raise
-        if self._closed:
+        if self.closed:
             await self._withdraw(waiter)
             raise ClientStateError(_CLOSED)
         if waiter.has_slot:
@@ -364,11 +378,11 @@ class Pool:
             await self._give_back(waiter.connection)
         elif waiter.has_slot:
             self._free_slot()
-        elif not self._closed:
+        elif not self.closed:
             self._waiters.remove(waiter)
 
     async def _give_back(self, connection: Connection) -> None:
-        if not connection.idle or self._closed:
+        if not connection.idle or self.closed:
             await self._drop(connection)
         elif self._waiters:
             self._waiters.popleft().grant(connection)

@@ -24,8 +24,9 @@ from faktory_async import (
     TooManyConnectionsError,
 )
 from faktory_async.client._frames import MAX_BYTES
-from faktory_async.client._waiter import Waiter
-from faktory_async.net import Connection, MemoryLink, on_asyncio
+from faktory_async.client._waiter import Frame, Waiter
+from faktory_async.net import MemoryLink, on_asyncio
+from faktory_async.protocol import Ticket
 from tests.client._setting import (
     BAD,
     HOW,
@@ -1136,17 +1137,19 @@ async def test_where_who_was_to_hand_the_bytes_over_leaves_first_the_next_one_do
             cancelled.append(patient.number)
 
         cancelled: list[int] = []
-        send = it.client._pushes._send
+        hand_over = it.client._pushes._hand_over
 
-        async def sending(leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
-            await send(leader, waiters, connection)
+        async def handing(waiter: Waiter, frame: Frame, ticket: Ticket) -> None:
+            await hand_over(waiter, frame, ticket)
+            if cancelled:
+                return
             leave()
             if how == "scope":
                 it._scopes[2].cancel()
             else:
                 it._tasks[2].cancel()
 
-        it.client._pushes._send = sending  # type: ignore[method-assign]  # to strike in between
+        it.client._pushes._hand_over = handing  # type: ignore[method-assign]  # to strike in between
         gate.open()
         await quiet()
         assert cancelled == [3]

@@ -236,7 +236,7 @@ async def test_a_receive_whose_task_is_cancelled_is_taken_up_by_another_task() -
     async with conversation() as (connection, server):
         ticket = await connection.send([Echo("a")])
         task = asyncio.create_task(connection.receive(ticket))
-        await when(lambda: connection._reading)
+        await when(lambda: connection._reading is not None)
         await server.link.send(echoed("a"))
         task.cancel()  # in the very moment when the reply is there
         await asyncio.wait([task])
@@ -257,7 +257,7 @@ async def test_the_one_who_waits_reads_on_when_the_reader_is_cancelled() -> None
                 await connection.receive(first)
 
         tg.start_soon(give_up)
-        await when(lambda: connection._reading)
+        await when(lambda: connection._reading is not None)
         tg.start_soon(connection.receive, second)
         await when(lambda: connection._news is not None)
         scope.cancel()
@@ -432,7 +432,7 @@ async def test_a_reader_that_gives_up_renews_nobodys_time() -> None:
                 await connection.receive(ticket)
 
         tg.start_soon(read_for, 5)
-        await when(lambda: connection._reading)
+        await when(lambda: connection._reading is not None)
         with pytest.raises(CommandTimeoutError):
             await connection.receive(ticket)
         assert anyio.current_time() == pytest.approx(deadline)

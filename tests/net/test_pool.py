@@ -324,7 +324,7 @@ async def test_a_waiter_that_is_cancelled_when_it_is_granted_passes_the_slot_on(
         def grant_and_cancel(connection: Connection | None) -> None:
             grant(connection)
             task.cancel()
-            pool._closed = then == "close"
+            pool.closed = then == "close"
 
         monkeypatch.setattr(waiter, "grant", grant_and_cancel)
         if granted == "the right to dial" and first.connection is not None:
@@ -356,7 +356,7 @@ async def test_a_waiter_that_is_granted_a_slot_when_the_pool_closes_gets_nothing
 
         def grant_and_close(connection: Connection | None) -> None:
             grant(connection)
-            pool._closed = True
+            pool.closed = True
 
         monkeypatch.setattr(waiter, "grant", grant_and_close)
         if granted == "the right to dial" and first.connection is not None:

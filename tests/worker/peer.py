@@ -191,7 +191,8 @@ class Peer:
 
     @property
     def open_connections(self) -> int:
-        return sum(not connection.over for connection in self.connections)
+        # A connection that the client has ended counts no more, also before its task here sees it.
+        return sum(not (each.over or each.link.is_left) for each in self.connections)
 
     # -- serving --------------------------------------------------------------------------------
 
