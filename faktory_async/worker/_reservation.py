@@ -1,13 +1,15 @@
 """How long a fetched job is surely ours. Pure."""
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 # What the server makes of a job's `reserve_for`.
 _DEFAULT: Final = 1_800
 _LEAST: Final = 60
 
 
-class Moment(NamedTuple):
+class Moment(Struct, frozen=True):
     """A point in time on two clocks: neither tells alone how much time has passed.
 
     A monotonic clock stands still while the machine sleeps, the wall clock can be put back.

@@ -11,7 +11,7 @@ import anyio
 
 from faktory_async.errors import JobTimeoutError
 from faktory_async.model import Envelope, Job, world
-from faktory_async.net import current_time, on_asyncio
+from faktory_async.net import Native, current_time, on_asyncio
 from faktory_async.worker._failure import failure
 from faktory_async.worker._outcome import Outcome
 from faktory_async.worker._reservation import Moment, Reservation
@@ -25,7 +25,13 @@ _NO_SCOPE: Final = cast("AbstractContextManager[object, bool]", nullcontext())
 
 def present() -> Moment:
     """Return the present moment, on the event loop's clock and on the wall's."""
-    return Moment(current_time(), world().utcnow().timestamp())
+    return Moment(current_time(), world().time())
+
+
+def clock() -> Callable[[], Moment]:
+    """Return what tells the present moment: for those who ask often, in one event loop."""
+    monotonic, wall = Native().now, world().time
+    return lambda: Moment(monotonic(), wall())
 
 
 class Run:

@@ -22,6 +22,11 @@ def test_the_real_world_tells_the_time_in_utc() -> None:
     assert now.tzinfo is UTC
 
 
+def test_the_time_in_seconds_is_that_of_utcnow() -> None:
+    assert Frozen().time() == MOMENT.timestamp()
+    assert world().time() == pytest.approx(world().utcnow().timestamp(), abs=60)
+
+
 def test_tokens_are_random_and_url_safe() -> None:
     tokens = {World().token(12) for _ in range(1000)}
     assert len(tokens) == 1000
