@@ -1,6 +1,7 @@
 """One run of a worker: everyone who takes part, and how they come to an end."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -29,11 +30,12 @@ from faktory_async.worker._perform import perform
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._roster import Roster
-from faktory_async.worker._run import Run
+from faktory_async.worker._run import Run, clock
 from faktory_async.worker._signals import Signals, can_receive_signals
 from faktory_async.worker._site import Site
 from faktory_async.worker._stats import WorkerStats
 from faktory_async.worker._stop import StopDetails
+from faktory_async.worker._tasks import Start, task_owner
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -45,6 +47,8 @@ _LAST: Final = 1.3
 SPREAD: Final = 0.1
 # A handler that heeds no cancellation is named this often, in seconds.
 _NAMED: Final = 5.0
+# It is cancelled anew as often as this.
+_AGAIN: Final = 0.1
 
 
 class Crew:
@@ -118,8 +122,12 @@ class Crew:
         gate.on_spent = self._spent
         if burst:
             fetchers.on_nothing = self._found_nothing
-        self._runs: set[Run] = set()
+        self._start_task: Start
+        self._clock = clock()
+        self._runs = roster.runs
         self._deadlines = Deadlines(self._runs, self._overdue)
+        self._on_deadline = self._deadlines.watch
+        self._on_job_start: Callable[[Job], None] | None = None
         self._sent_before_last_end = 0  # FETCHes
         self._interrupted: list[str] = []
         self._fetches_out = 0
@@ -163,16 +171,18 @@ class Crew:
                     await self._work_in_order()
 
     async def _work_in_order(self) -> None:
-        # A handler that does not heed its cancellation is waited for when all else is over.
-        async with anyio.create_task_group() as jobs:
+        async with task_owner() as start_task:
+            self._start_task = start_task
             async with anyio.create_task_group() as crew:
-                self._begin(crew, jobs)
+                self._begin(crew)
                 await self._phases.reached(Phase.TERMINATING)
                 await self._end()
                 crew.cancel_scope.cancel()
-                jobs.start_soon(self._name_the_deaf)
-            if self._phases.lifecycle.phase >= Phase.CUT:
-                jobs.cancel_scope.cancel()  # whatever a handler awaits after its cancellation
+            # A handler that does not heed its cancellation is waited for when all else is over.
+            async with anyio.create_task_group() as last:
+                last.start_soon(self._name_the_deaf)
+                await self._insist()
+                last.cancel_scope.cancel()
 
     def _listen(self) -> None:
         """Have listeners told of what others notice; nothing costs anything without them."""
@@ -191,7 +201,9 @@ class Crew:
 
     # -- beginning ----------------------------------------------------------------------------
 
-    def _begin(self, crew: TaskGroup, jobs: TaskGroup) -> None:
+    def _begin(self, crew: TaskGroup) -> None:
+        if "on_job_start" in self.events:
+            self._on_job_start = partial(self.events.emit, "on_job_start")
         if self._signals:
             signals = Signals(self._phases.lifecycle, self._roster.stacks)
             crew.start_soon(self._member, partial(signals.obey, self._home))
@@ -204,18 +216,19 @@ class Crew:
             crew.start_soon(self._member, schedule)
         if self._connect_timeout is not None:
             crew.start_soon(self._member, partial(self._outage.expect, self._connect_timeout))
-        self._fetchers.begin(
-            lambda fetch: crew.start_soon(self._fetch, fetch), lambda run: self._start(run, jobs)
-        )
+        self._fetchers.begin(lambda fetch: crew.start_soon(self._fetch, fetch), self._start)
 
     async def _member(self, run: Callable[[], Awaitable[None]]) -> None:
         """Whatever a member dies of, jobs and reports still come to their end in order."""
         try:
             await run()
         except Exception as error:  # noqa: BLE001 - raised by `work` in the end
-            if self._error is None:
-                self._error = error
-            self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
+            self._dies_of(error)
+
+    def _dies_of(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
 
     async def _spread_out(self, dialler: Callable[[], Awaitable[None]]) -> None:
         """Let it dial, at the start not before a moment of chance."""
@@ -232,32 +245,37 @@ class Crew:
 
     # -- jobs ---------------------------------------------------------------------------------
 
-    def _start(self, run: Run, jobs: TaskGroup) -> None:
+    def _start(self, run: Run) -> None:
         if self._phases.lifecycle.phase >= Phase.CUT:
             self._finish(run, INTERRUPTED)
-        else:
-            self._runs.add(run)
-            jobs.start_soon(self._work, run, name=str(run))
+            return
+        self._runs[run] = None
+        work = run.work = self._work(run)
+        self._start_task(work, name=run.jid)
 
     async def _work(self, run: Run) -> None:
-        if self._phases.lifecycle.phase >= Phase.CUT:
-            run.cut()  # between its arrival and this first step of its task
-        self._roster.begin(run)
-        run.on_deadline = self._deadlines.watch
-        if "on_job_start" in self.events:
-            run.on_begin = partial(self.events.emit, "on_job_start")
-        outcome = await perform(run, self._dispatch)
-        self._roster.end(run)
-        self._runs.discard(run)
-        self._sent_before_last_end = self._fetchers.sent
-        self._finish(run, outcome)
-        if run.fatal is not None:
-            self._stop_for(run.fatal)
-        self._notice_idle()
+        """Work a job in a task of its own. A mistake of ours ends the worker, not the others."""
+        try:
+            if self._phases.lifecycle.phase >= Phase.CUT:
+                run.cut()  # between its arrival and this first step of its task
+            run.begun_at = time.monotonic()
+            run.on_deadline = self._on_deadline
+            run.on_begin = self._on_job_start
+            outcome = await perform(run, self._dispatch, self._clock)
+            del self._runs[run]
+            self._sent_before_last_end = self._fetchers.sent
+            self._finish(run, outcome)
+            if run.fatal is not None:
+                self._stop_for(run.fatal)
+        except Exception as error:  # noqa: BLE001 - raised by `work` in the end
+            self._runs.pop(run, None)
+            self._dies_of(error)
+        if not self._runs:
+            self._notice_idle()
 
     def _finish(self, run: Run, outcome: Outcome | None) -> None:
         # First of all: with the slot a FETCH may leave, and take the report along.
-        self._gate.release(run.envelope.queue)
+        self._gate.release(run.queue)
         if outcome is None:
             _log.error("%s came too late to be begun: the server will retry it", run)
         elif run.reported:
@@ -343,12 +361,18 @@ class Crew:
             **asdict(self._reports.counts),
         )
 
-    async def _name_the_deaf(self) -> None:
-        """Say where the handlers are that are waited for in vain, until they end."""
+    async def _insist(self) -> None:
+        """Wait for the last handlers, and cut short whatever they await since they were cut."""
         while self._runs:
-            with anyio.move_on_after(_NAMED, shield=True):
+            for run in self._runs:
+                run.cut()
+            with anyio.move_on_after(_AGAIN):
                 await self._idle.wait()
-                return
+
+    async def _name_the_deaf(self) -> None:
+        """Say where the handlers are that are waited for in vain."""
+        while True:
+            await anyio.sleep(_NAMED)
             _log.error(
                 "waiting for what does not heed its cancellation:\n%s", self._roster.stacks()
             )

@@ -199,7 +199,7 @@ class Fetcher:
             if run is None:
                 self._gate.give_back(names)
             else:
-                self._gate.fill(names, run.envelope.queue)
+                self._gate.fill(names, run.queue)
         if run is not None:
             await self._begin(run, at_once=self._now() - sent_at.monotonic <= self._line.at_once)
             return True
@@ -290,7 +290,7 @@ def _run(found: bytes | OversizedReply, sent_at: Moment) -> Run | None:
         problem = str(error)
     else:
         if envelope.jid:
-            return Run(envelope, sent_at)
+            return Run.of(envelope, sent_at)
         problem = "it is a JSON document without a jid"
     # Without a jid nothing can be reported: the server retries it after its reservation.
     _log.error("a fetched job cannot be read and has no jid to report it by: %s", problem)

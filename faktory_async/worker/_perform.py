@@ -13,15 +13,19 @@ from faktory_async.worker._fatal import ends_the_program
 from faktory_async.worker._handlers import Runner
 from faktory_async.worker._kinds import CutShort
 from faktory_async.worker._outcome import INTERRUPTED, Ack, Dead, Discard, Fail, Outcome, Retry
-from faktory_async.worker._run import Run
+from faktory_async.worker._reservation import Moment
+from faktory_async.worker._run import Run, present
 
 
-async def perform(run: Run, dispatch: Callable[[str], Runner]) -> Outcome | None:
+async def perform(
+    run: Run, dispatch: Callable[[str], Runner], now: Callable[[], Moment] = present
+) -> Outcome | None:
     """Work a job and return how that ended.
 
     Args:
         run: The job.
         dispatch: Returns what works jobs of a type.
+        now: Tells the present moment.
 
     Returns:
         A `Fail` where the job cannot be decoded, or its handler raises, takes too long, is
@@ -35,28 +39,27 @@ async def perform(run: Run, dispatch: Callable[[str], Runner]) -> Outcome | None
         return INTERRUPTED
     try:
         job = run.decode()
-        if not run.expect():
+        if not run.expect(now()):
             return None
         runner = dispatch(job.jobtype)
     except Exception as error:  # noqa: BLE001 - bytes that are no job, a source that is broken
         return failure(error)
-    return await _guarded(runner, job, run)
-
-
-async def _guarded(runner: Runner, job: Job, run: Run) -> Outcome:
     the_job.set(job)  # never reset: each run has a task, and so a context, of its own
     the_run.set(run)
     if run.on_begin is not None:
         run.on_begin(job)
     outcome: Outcome | None = None
     try:
-        with run.begin():
+        if (scope := run.begin()) is None:
             outcome = sound(await runner(job))
+        else:
+            with scope:
+                outcome = sound(await runner(job))
     except GeneratorExit:
         raise  # meant for this very coroutine
     except BaseException as error:  # noqa: BLE001 - the job's failure, not ours
         outcome = _raised(error, job, run)
-    await run.end()
+    run.end()
     return _cancelled(None, job, run) if outcome is None else outcome
 
 

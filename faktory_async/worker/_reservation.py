@@ -27,24 +27,23 @@ class Moment(Struct, frozen=True):
         return max(self.monotonic - earlier.monotonic, self.wall - earlier.wall)
 
 
-class Reservation:
+class Reservation(Struct, eq=False):
     """The server's promise not to give a job to anybody else for a time.
 
-    Args:
-        began: When its FETCH was sent: the reservation is not older.
-        reserve_for: What the job says, in seconds.
-
     Attributes:
+        began: When its FETCH was sent: the reservation is not older.
         seconds: How long it lasts; Enterprise can make it longer.
     """
 
-    __slots__ = ("began", "seconds")
-
-    def __init__(self, began: Moment, reserve_for: int | None) -> None:
-        self.began = began
-        # The server takes 0 for "not given".
-        self.seconds: float = max(reserve_for, _LEAST) if reserve_for else _DEFAULT
+    began: Moment
+    seconds: float
 
     def left(self, now: Moment) -> float:
         """Return the seconds for which it surely still holds; none or less when it is over."""
         return self.seconds - now.since(self.began)
+
+
+def effective(reserve_for: int | None) -> int:
+    """Return how many seconds the server makes of what a job says."""
+    # The server takes 0 for "not given".
+    return max(reserve_for, _LEAST) if reserve_for else _DEFAULT

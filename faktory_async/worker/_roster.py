@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from faktory_async.worker._run import Run
-from faktory_async.worker._stacks import current_coroutine, stack_of
+from faktory_async.worker._stacks import stack_of
 
 
 class JobInFlight(Struct, frozen=True, kw_only=True):
@@ -26,43 +26,34 @@ class JobInFlight(Struct, frozen=True, kw_only=True):
 
 
 class Roster:
-    """The runs that have begun and not ended; it may be read from any thread."""
+    """The runs that have begun and not ended; it may be read from any thread.
+
+    Attributes:
+        runs: All that were started and have not ended, the oldest first.
+    """
 
     def __init__(self) -> None:
-        self._runs: dict[Run, tuple[float, object]] = {}
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def begin(self, run: Run) -> None:
-        """Note that the calling task works the run from here on."""
-        self._runs[run] = (time.monotonic(), current_coroutine())
-
-    def end(self, run: Run) -> None:
-        """Note that the run has ended."""
-        del self._runs[run]
+        self.runs: dict[Run, None] = {}
 
     def names(self) -> list[str]:
         """Return what runs, in words."""
-        return [f"{run}, for {age:.1f} s" for run, age, _ in self._all()]
+        return [f"{run}, for {age:.1f} s" for run, age in self._all()]
 
     def jobs(self) -> tuple[JobInFlight, ...]:
         """Return what runs."""
         return tuple(
             JobInFlight(
-                jid=run.jid, jobtype=run.envelope.jobtype, queue=run.envelope.queue, age=age
+                jid=run.jid, jobtype=run.envelope.jobtype, queue=run.queue, age=age
             )
-            for run, age, _ in self._all()
+            for run, age in self._all()
         )
 
     def stacks(self) -> str:
         """Return every run with the lines that it waits at. In the event loop's thread."""
-        parts = [
-            f"{run}, for {age:.1f} s:\n{stack_of(coroutine)}" for run, age, coroutine in self._all()
-        ]
+        parts = [f"{run}, for {age:.1f} s:\n{stack_of(run.work)}" for run, age in self._all()]
         return "\n".join(parts) or "no job is running"
 
-    def _all(self) -> Sequence[tuple[Run, float, object]]:
+    def _all(self) -> Sequence[tuple[Run, float]]:
         now = time.monotonic()
         # A copy in one step: the loop may go on meanwhile.
-        return [(run, now - began, coroutine) for run, (began, coroutine) in [*self._runs.items()]]
+        return [(run, now - run.begun_at) for run in [*self.runs] if run.begun_at is not None]

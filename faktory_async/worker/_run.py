@@ -1,26 +1,24 @@
 """One run of a fetched job, from its FETCH to its report."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Final, cast
+from contextlib import contextmanager
+from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from faktory_async.errors import JobTimeoutError
 from faktory_async.model import Envelope, Job, world
-from faktory_async.net import Native, current_time, on_asyncio
+from faktory_async.net import Native, current_time
 from faktory_async.worker._failure import failure
 from faktory_async.worker._outcome import Outcome
-from faktory_async.worker._reservation import Moment, Reservation
+from faktory_async.worker._reservation import Moment, Reservation, effective
 
 # Seconds before the end of its reservation at which a handler is cancelled: its `finally` blocks
 # and its FAIL need some.
 MARGIN: Final = 5.0
-
-_NO_SCOPE: Final = cast("AbstractContextManager[object, bool]", nullcontext())
 
 
 def present() -> Moment:
@@ -34,16 +32,17 @@ def clock() -> Callable[[], Moment]:
     return lambda: Moment(monotonic(), wall())
 
 
-class Run:
+class Run(Struct, eq=False):
     """A job in this worker's hands. Two runs may have the same jid; they are kept apart.
 
-    Args:
-        envelope: What FETCH brought.
-        fetched_at: When that FETCH was sent.
-
     Attributes:
+        envelope: What FETCH brought.
         reservation: How long it is ours.
+        jid: The job's id.
+        queue: Where it came from.
         job: What the handler gets; None until it is decoded.
+        work: What works it, to be looked at; None before it is begun.
+        begun_at: When that began, on the clock of `time.monotonic`; None before.
         was_cut: Whether the run was cut short, perhaps before it began.
         timed_out: Whether its deadline has passed.
         deadline: When the handler is cancelled, on anyio's clock; infinite before it begins.
@@ -54,27 +53,31 @@ class Run:
         fatal: What the handler raised to end the whole program.
     """
 
-    def __init__(self, envelope: Envelope, fetched_at: Moment) -> None:
-        self.envelope = envelope
-        self.reservation = Reservation(fetched_at, envelope.reserve_for)
-        self.job: Job | None = None
-        self.was_cut = False
-        self.timed_out = False
-        self.deadline = math.inf
-        self.on_deadline: Callable[[Run], None] = _nobody
-        self.on_begin: Callable[[Job], None] | None = None
-        self.judge: Callable[[Exception, Job], Outcome] = failure
-        self.reported = False
-        self.fatal: BaseException | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._scope: anyio.CancelScope | None = None
-        self._limit = math.inf
-        self._timeout = math.inf
+    envelope: Envelope
+    reservation: Reservation
+    jid: str
+    queue: str
+    job: Job | None = None
+    work: object = None
+    begun_at: float | None = None
+    was_cut: bool = False
+    timed_out: bool = False
+    deadline: float = math.inf
+    on_deadline: Callable[["Run"], None] | None = None
+    on_begin: Callable[[Job], None] | None = None
+    judge: Callable[[Exception, Job], Outcome] = failure
+    reported: bool = False
+    fatal: BaseException | None = None
+    _task: asyncio.Task[object] | None = None
+    _scope: anyio.CancelScope | None = None
+    _limit: float = math.inf
+    _timeout: float = math.inf
 
-    @property
-    def jid(self) -> str:
-        """The job's id."""
-        return self.envelope.jid
+    @staticmethod
+    def of(envelope: Envelope, fetched_at: Moment) -> "Run":
+        """Return a run of what a FETCH has brought that was sent at that moment."""
+        reservation = Reservation(fetched_at, effective(envelope.reserve_for))
+        return Run(envelope, reservation, envelope.jid, envelope.queue)
 
     def decode(self) -> Job:
         """Return the job for its handler.
@@ -87,10 +90,10 @@ class Run:
 
     # -- its deadline -------------------------------------------------------------------------
 
-    def expect(self) -> bool:
+    def expect(self, now: Moment) -> bool:
         """Set the deadline by the reservation; False where there is no time to begin at all."""
         self._set_deadline()
-        return self.reservation.left(present()) > MARGIN
+        return self.reservation.left(now) > MARGIN
 
     def due(self, now: Moment) -> float:
         """Return when the deadline is, on the event loop's clock, should the machine not sleep."""
@@ -140,7 +143,8 @@ class Run:
         if self.timed_out:
             return  # what was cancelled stays cancelled
         self.deadline = min(self._limit, self._last_moment)
-        self.on_deadline(self)
+        if self.on_deadline is not None:
+            self.on_deadline(self)
 
     def _slept(self, now: Moment) -> float:
         """Return the seconds since the FETCH that the event loop's clock did not see."""
@@ -149,12 +153,12 @@ class Run:
 
     # -- cancelling its handler ---------------------------------------------------------------
 
-    def begin(self) -> AbstractContextManager[object, bool]:
-        """Return what the handler is to be run in, by the calling task."""
-        if on_asyncio():
+    def begin(self) -> anyio.CancelScope | None:
+        """Let a cancellation reach the calling task; what is returned, the handler must run in."""
+        try:
             self._task = asyncio.current_task()
-            return _NO_SCOPE
-        self._scope = anyio.CancelScope()
+        except RuntimeError:  # no loop of asyncio runs: it is trio's
+            self._scope = anyio.CancelScope()
         return self._scope
 
     @contextmanager
@@ -171,19 +175,9 @@ class Run:
             finally:
                 self._task, self._scope = before
 
-    async def end(self) -> None:
-        """Note that the handler has ended, and take in a cancellation that is still on its way.
-
-        asyncio would end the task as cancelled, which ends the group that it belongs to.
-        """
-        task, self._task = self._task, None
-        if task is None:
-            return
-        # Not until there is none: a group that is cancelled itself sends ever more of them.
-        for _ in range(task.cancelling()):
-            task.uncancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
+    def end(self) -> None:
+        """Note that the handler has ended: no cancellation reaches its task any more."""
+        self._task = None
 
     def cut(self) -> None:
         """Cancel the handler, since the worker stops."""
@@ -207,7 +201,3 @@ class Run:
 
     def __str__(self) -> str:
         return f"job {self.jid} ({self.envelope.jobtype})"
-
-
-def _nobody(_run: Run) -> None:
-    """Stand in for whoever watches the deadline."""

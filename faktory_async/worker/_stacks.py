@@ -1,22 +1,11 @@
 """Where a task is: the lines its coroutine waits at, outermost first."""
 
-import asyncio
 import linecache
-import sys
 from types import FrameType
 from typing import Any, Final
 
 # How the kinds of things that can be awaited name their frame and what they wait for.
 _NAMES: Final = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
-
-
-def current_coroutine() -> object:
-    """Return the coroutine of the running task, to be looked at later."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop of asyncio runs: it is trio's
-        return sys.modules["trio"].lowlevel.current_task().coro
-    return None if task is None else task.get_coro()
 
 
 def stack_of(coroutine: object) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from faktory_async.errors import (
     ConnectionLostError,
@@ -155,7 +156,7 @@ def test_an_ack_that_is_accepted_after_the_reservation_is_late() -> None:
 
 def test_a_machine_that_slept_knows_that_its_reservation_is_over() -> None:
     bench = Bench(Ack())
-    asleep = bench.moment._replace(wall=bench.moment.wall + 3_600)
+    asleep = replace(bench.moment, wall=bench.moment.wall + 3_600)
     end = bench.report.next(asleep)
     assert isinstance(end, End)
     assert end.verdict is Verdict.LATE

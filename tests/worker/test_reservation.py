@@ -2,7 +2,7 @@
 
 import pytest
 
-from faktory_async.worker._reservation import Moment, Reservation
+from faktory_async.worker._reservation import Moment, Reservation, effective
 
 
 def test_the_clock_that_saw_more_time_pass_is_believed() -> None:
@@ -22,7 +22,7 @@ def test_a_reservation_is_as_long_as_the_server_makes_it(
     reserve_for: int | None, seconds: int
 ) -> None:
     began = Moment(5.0, 7.0)
-    reservation = Reservation(began, reserve_for)
+    reservation = Reservation(began, effective(reserve_for))
     assert reservation.left(began) == seconds
     assert reservation.left(Moment(5.0 + seconds, 7.0)) == 0
     assert reservation.left(Moment(5.0, 8.0 + seconds)) == -1
