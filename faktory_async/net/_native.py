@@ -4,11 +4,11 @@ On asyncio anyio asks, with each call, which library it is called from.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Protocol
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import checkpoint, current_token
 
 from faktory_async.net._dial import on_asyncio
 
@@ -47,16 +47,19 @@ class Native:
     Attributes:
         now: anyio's clock.
         event: Makes an event; for one task that waits.
+        others_first: Lets every other task that is ready go on first; may be cancelled.
     """
 
-    __slots__ = ("event", "now")
+    __slots__ = ("event", "now", "others_first")
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
         self.event: Callable[[], Event] = _anyio_event
+        self.others_first: Callable[[], Awaitable[None]] = checkpoint
         if on_asyncio():
             self.now = asyncio.get_running_loop().time
             self.event = _FutureEvent
+            self.others_first = _OneRound
 
 
 class _FutureEvent:
@@ -73,6 +76,15 @@ class _FutureEvent:
 
     async def wait(self) -> None:
         await self._future
+
+
+class _OneRound:
+    """What `asyncio.sleep(0)` awaits: one round of the event loop."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None]:
+        yield
 
 
 def _anyio_event() -> Event:

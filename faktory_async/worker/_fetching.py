@@ -7,15 +7,12 @@ fetcher waits for besides it may be cut short, the FETCH itself is awaited.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
-
-import anyio
-import anyio.lowlevel
+from typing import Final
 
 from faktory_async.errors import FaktoryError, InvalidJobError, ServerError
 from faktory_async.model import Envelope
 from faktory_async.net import Connection, Native
-from faktory_async.protocol import Command, Fetch, OversizedReply, Ticket
+from faktory_async.protocol import Fetch, OversizedReply, Reply
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line
@@ -23,7 +20,7 @@ from faktory_async.worker._phases import Phases
 from faktory_async.worker._queues import Commands
 from faktory_async.worker._reservation import Moment
 from faktory_async.worker._riders import Riders
-from faktory_async.worker._run import Run, present
+from faktory_async.worker._run import Run, clock
 
 _log: Final = logging.getLogger("faktory_async.worker")
 
@@ -135,7 +132,10 @@ class Fetcher:
         self._riders = fetchers.riders
         self._phases = fetchers.phases
         self._leaving = False
-        self._now = Native().now
+        native = Native()
+        self._now = native.now
+        self._others_first = native.others_first
+        self._clock = clock()
 
     async def run(self) -> None:
         """Fetch until the worker is quiet or this fetcher is one too many, and say goodbye.
@@ -143,24 +143,21 @@ class Fetcher:
         Raises:
             AuthenticationError: the server no longer takes the password.
         """
+        needed = True
         try:
-            while self._phases.fetching and await self._round():
-                pass
+            while needed and self._phases.fetching:
+                if (connection := self._line.at_hand) is None:
+                    self._stay()
+                    needed = await self._dial()
+                elif names := self._gate.enter():
+                    needed = await self._fetch(connection, names)
+                else:
+                    self._stay()
+                    needed = await self._wait()
         finally:
             self._stay()
             await self._line.hang_up()
             self._fetchers.at_work -= 1
-
-    async def _round(self) -> bool:
-        """Send one FETCH, or wait until that is possible; False where the fetcher is to leave."""
-        connection = self._line.at_hand
-        if connection is None:
-            self._stay()
-            return await self._dial()
-        if names := self._gate.enter():
-            return await self._fetch(connection, names)
-        self._stay()
-        return await self._wait()
 
     async def _dial(self) -> bool:
         with self._phases.before(Phase.QUIET):
@@ -184,25 +181,68 @@ class Fetcher:
     # -- one FETCH ------------------------------------------------------------------------------
 
     async def _fetch(self, connection: Connection, names: Sequence[str]) -> bool:
+        """Send a FETCH and start what it brings; False where the fetcher is to leave.
+
+        One coroutine from the FETCH to its reply: every wake-up goes through all there are.
+        """
         run: Run | None = None
         problem: FaktoryError | None = None
         complete = self._gate.complete
-        sent_at = present()
+        sent_at = self._clock()
+        riders = self._riders.board(sent_at)
+        replies: Sequence[Reply] = ()
+        self._leave()
         try:
-            run = await self._bring(connection, self._fetchers.commands.fetch(names), sent_at)
+            command = self._fetchers.commands.fetch(names)
+            ticket = connection.post((*riders, command), timeout=_PATIENCE, renewed=True)
+            replies = ticket.replies
+            self._fetchers.note_sent()
+            if connection.unposted:
+                await connection.hand_over(ticket, shield=True)
+            if riders:
+                await connection.receive(ticket, count=len(riders))
+                # At once: FETCH may take its time.
+                landing, riders = riders, ()
+                self._riders.land(landing, replies[: len(landing)], None)
+            await connection.receive(ticket)
+            found = _found(command, replies[-1])
+            self._line.worked()
+            run = None if found is None else _run(found, sent_at)
         except FaktoryError as error:
             problem = error
-            if isinstance(error, ServerError):
-                # In a stall the server may have lost a job by this; it does not say which.
-                _log.warning("a FETCH was answered by an error: %s", error)
         finally:
+            self._fetchers.fetching -= 1
+            if riders:
+                self._riders.land(riders, replies[: len(riders)], problem)
             if run is None:
                 self._gate.give_back(names)
             else:
                 self._gate.fill(names, run.queue)
         if run is not None:
-            await self._begin(run, at_once=self._now() - sent_at.monotonic <= self._line.at_once)
+            await self._begin(run, sent_at)
             return True
+        return await self._brought_nothing(problem, complete=complete)
+
+    def _leave(self) -> None:
+        self._fetchers.fetching += 1
+        if self._leaving:
+            self._leaving = False
+            self._gate.left()
+
+    async def _begin(self, run: Run, sent_at: Moment) -> None:
+        """Start a run, and let it end, if it can do so at once, before the next FETCH leaves."""
+        self._fetchers.start(run)
+        at_once = self._now() - sent_at.monotonic <= self._line.at_once
+        self._gate.leave_soon()
+        self._leaving = True
+        await self._others_first()
+        if at_once:
+            self._fetchers.grow()
+
+    async def _brought_nothing(self, problem: FaktoryError | None, *, complete: bool) -> bool:
+        if isinstance(problem, ServerError):
+            # In a stall the server may have lost a job by this; it does not say which.
+            _log.warning("a FETCH was answered by an error: %s", problem)
         if problem is None and complete:
             self._fetchers.found_nothing()
         if self._fetchers.spare():
@@ -211,73 +251,16 @@ class Fetcher:
             await self._recover(problem)
         return True
 
-    async def _bring(self, connection: Connection, command: Fetch, sent_at: Moment) -> Run | None:
-        """Send a FETCH and return what it brings, whatever that takes."""
-        self._fetchers.fetching += 1
-        try:
-            found = await self._exchange(connection, command, sent_at)
-        finally:
-            self._fetchers.fetching -= 1
-        self._line.worked()
-        return None if found is None else _run(found, sent_at)
-
-    async def _exchange(
-        self, connection: Connection, command: Fetch, sent_at: Moment
-    ) -> bytes | OversizedReply | None:
-        riders = self._riders.board()
-        if self._leaving:
-            self._leaving = False
-            self._gate.left()
-        commands = (*riders, command)
-        try:
-            ticket = connection.post(commands, timeout=_PATIENCE, renewed=True)
-        except FaktoryError as error:
-            if riders:
-                self._riders.land(riders, (), sent_at, error)
-            raise
-        self._fetchers.note_sent()
-        if riders:
-            await self._land(riders, connection, ticket, sent_at)
-        elif connection.unposted:
-            await connection.hand_over(ticket, shield=True)
-        await connection.receive(ticket)
-        reply = ticket.replies[-1]
-        return reply if isinstance(reply, OversizedReply) else command.decode(reply)
-
-    async def _land(
-        self,
-        riders: Sequence[Command[Any]],
-        connection: Connection,
-        ticket: Ticket,
-        sent_at: Moment,
-    ) -> None:
-        """Hand the riders' replies back as soon as they are there: FETCH may take its time."""
-        problem: FaktoryError | None = None
-        try:
-            if connection.unposted:
-                await connection.hand_over(ticket, shield=True)
-            await connection.receive(ticket, count=len(riders))
-        except FaktoryError as error:
-            problem = error
-            raise
-        finally:
-            self._riders.land(riders, ticket.replies[: len(riders)], sent_at, problem)
-
-    async def _begin(self, run: Run, *, at_once: bool) -> None:
-        """Start a run, and let it end, if it can do so at once, before the next FETCH leaves."""
-        self._gate.leave_soon()
-        self._leaving = True
-        self._fetchers.start(run)
-        await anyio.lowlevel.checkpoint()
-        if at_once:
-            self._fetchers.grow()
-
     async def _recover(self, error: FaktoryError) -> None:
         with self._phases.before(Phase.QUIET):
             if isinstance(error, ServerError):
                 await self._line.pause()
             else:
                 await self._line.broke(error)
+
+
+def _found(command: Fetch, reply: Reply) -> bytes | OversizedReply | None:
+    return reply if isinstance(reply, OversizedReply) else command.decode(reply)
 
 
 def _run(found: bytes | OversizedReply, sent_at: Moment) -> Run | None:

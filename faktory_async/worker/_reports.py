@@ -184,11 +184,11 @@ class Reports(Riders):
 
     # -- in front of a FETCH ------------------------------------------------------------------
 
-    def board(self) -> Sequence[Command[Any]]:
+    def board(self, now: Moment) -> Sequence[Command[Any]]:
         """Return the first reports of runs, to go in front of the FETCH that leaves now."""
         if not self._fresh:
             return ()
-        packet = _Packet(present())
+        packet = _Packet(now)
         while self._fresh and len(packet.commands) < _MOST:
             report = self._fresh.popleft()
             if (command := self._command(report, packet.sent_at)) is not None:
@@ -202,7 +202,6 @@ class Reports(Riders):
         self,
         commands: Sequence[Command[Any]],
         replies: Sequence[Reply],
-        sent_at: Moment,  # noqa: ARG002 - the packet knows it
         error: FaktoryError | None,
     ) -> None:
         """Take the replies; what has none goes on by the line, as far as it may be repeated."""

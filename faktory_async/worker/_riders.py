@@ -15,7 +15,7 @@ class Riders(Protocol):
     of these methods waits, and none may raise.
     """
 
-    def board(self) -> Sequence[Command[Any]]:
+    def board(self, now: Moment) -> Sequence[Command[Any]]:
         """Return what is to go in front of the FETCH that leaves now."""
         ...
 
@@ -23,7 +23,6 @@ class Riders(Protocol):
         self,
         commands: Sequence[Command[Any]],
         replies: Sequence[Reply],
-        sent_at: Moment,
         error: FaktoryError | None,
     ) -> None:
         """Take the replies to what has boarded: called once, as soon as the last one is there.
@@ -31,7 +30,6 @@ class Riders(Protocol):
         Args:
             commands: What has boarded; never empty.
             replies: Those that came, in order.
-            sent_at: When the packet left.
             error: Why the other replies never come; its `maybe_executed` is that of the first
                 command without one. None where all came, and where the worker's end cut the wait.
         """

@@ -42,9 +42,7 @@ class Roster:
     def jobs(self) -> tuple[JobInFlight, ...]:
         """Return what runs."""
         return tuple(
-            JobInFlight(
-                jid=run.jid, jobtype=run.envelope.jobtype, queue=run.queue, age=age
-            )
+            JobInFlight(jid=run.jid, jobtype=run.envelope.jobtype, queue=run.queue, age=age)
             for run, age in self._all()
         )
 

@@ -1,12 +1,14 @@
 """A worker that runs beside the test."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 
 from faktory_async import StopDetails, Worker
+from faktory_async.protocol import Command
+from faktory_async.worker import Moment
 from faktory_async.worker._crew import Crew
 
 
@@ -70,8 +72,11 @@ def by_line(worker: Worker) -> Worker:
     """Let every report go by the line of its own, none in front of a FETCH."""
 
     def change(crew: Crew) -> None:
+        def board(now: Moment) -> Sequence[Command[Any]]:
+            return ()
+
         crew._reports.fetch_leaves = lambda: False
-        crew._reports.board = lambda: ()  # type: ignore[method-assign]  # white box
+        crew._reports.board = board  # type: ignore[method-assign]  # white box
 
     return with_crew(worker, change)
 

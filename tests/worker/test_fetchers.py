@@ -186,7 +186,8 @@ class Ridden(Riders):
         self.news = anyio.Event()
         self.misses = 0
 
-    def board(self) -> Sequence[Command[Any]]:
+    def board(self, now: Moment) -> Sequence[Command[Any]]:
+        self._sent_at = now
         commands, self._commands = self._commands, ()
         return commands
 
@@ -194,10 +195,9 @@ class Ridden(Riders):
         self,
         commands: Sequence[Command[Any]],
         replies: Sequence[Reply],
-        sent_at: Moment,
         error: FaktoryError | None,
     ) -> None:
-        self.landed.append((list(replies), anyio.current_time() - sent_at.monotonic, error))
+        self.landed.append((list(replies), anyio.current_time() - self._sent_at.monotonic, error))
         self.news.set()
 
     def missed(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from faktory_async import Job, StopDetails, Worker
 from faktory_async.worker._crew import Crew
+from faktory_async.worker._reservation import Moment
 from tests.worker.peer import NIL, Line, Peer, error, peering
 from tests.worker.running import running, with_crew
 
@@ -217,8 +218,8 @@ def cut_when_boarded(worker: Worker, peer: Peer) -> Worker:
     def change(crew: Crew) -> None:
         board = crew._reports.board
 
-        def boarded() -> Any:
-            commands = board()
+        def boarded(now: Moment) -> Any:
+            commands = board(now)
             if commands:
                 peer.go_away()
             return commands

@@ -64,10 +64,13 @@ async def test_an_error_in_a_task_comes_out_of_the_block() -> None:
         await anyio.lowlevel.checkpoint()
         raise ValueError("boom")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    async def own() -> None:
         async with task_owner() as start:
             start(work(), name="work")
             await anyio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await own()
     assert caught.group_contains(ValueError, match="boom")
 
 
