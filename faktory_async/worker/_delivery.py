@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
+from msgspec import Struct
+
 from faktory_async.errors import FaktoryError
 from faktory_async.protocol import Command
 from faktory_async.worker._outcome import INTERRUPTED, Ack, Dead, Discard, Fail, Outcome, Retry
@@ -29,64 +31,48 @@ _TIED: Final = "an option of Enterprise forbids to push it again"
 _BROKEN: Final = "it cannot be taken apart to be pushed again"
 
 
-class Report:
+class Report(Struct, eq=False):
     """An outcome on its way.
 
-    Args:
-        name: What logs call the job.
-        case: The job.
-        outcome: How the work on it ended.
-        interrupted: What becomes of it where it was cut short.
-
     Attributes:
-        tried: Whether the present step was sent already.
+        name: What logs call the job.
+        jid: Its id.
+        step: What comes next. A first one that `rides` may go in front of a FETCH.
     """
 
-    __slots__ = ("_step", "jid", "name", "tried")
-
-    def __init__(
-        self, name: object, case: Case, outcome: Outcome, interrupted: Interrupted
-    ) -> None:
-        self.name = name
-        self.jid = case.jid
-        self.tried = False
-        self._step = first_step(case, outcome, interrupted)
-
-    @property
-    def rides(self) -> bool:
-        """Whether it may go in front of a FETCH: so does what nobody had to wait for yet."""
-        return self._step.rides and not self.tried
+    name: object
+    jid: str
+    step: Step
 
     @property
     def kills(self) -> bool:
         """Whether what comes next takes the server long, on large sets."""
-        return isinstance(self._step, KillStep)
+        return isinstance(self.step, KillStep)
 
     def next(self, now: Moment) -> Command[Any] | End | None:
         """Return what to send now; None where the server's time is needed for it."""
-        while isinstance(following := self._step.next(now), Step):
-            self._step = following
-        self.tried = True
+        while isinstance(following := self.step.next(now), Step):
+            self.step = following
         return following
 
     def answered(self, answer: Any, now: Moment) -> End | bool:
         """Take the answer; return the end, or whether the same must be sent again."""
-        following = self._step.answered(answer, now)
+        following = self.step.answered(answer, now)
         if isinstance(following, End):
             return following
-        again = following is self._step
-        self._step = following
+        again = following is self.step
+        self.step = following
         return again
 
     def unanswered(self, sent_at: Moment) -> None:
         """Note that what was sent may have been executed."""
-        self._step.unanswered(sent_at)
+        self.step.unanswered(sent_at)
 
 
 def first_step(case: Case, outcome: Outcome, interrupted: Interrupted) -> Step:
     """Return what begins the delivery of an outcome."""
     match outcome:
-        case Ack():
+        case Ack():  # nearly always
             return AckStep(case, Verdict.ACKED)
         case Discard():
             return AckStep(case, Verdict.DISCARDED, why=outcome.reason)

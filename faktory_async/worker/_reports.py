@@ -18,12 +18,12 @@ from faktory_async.errors import FaktoryError, ProtocolError, ServerBusyError, U
 from faktory_async.model import ServerInfo
 from faktory_async.net import Connection
 from faktory_async.protocol import Command, Info, Reply
-from faktory_async.worker._delivery import Interrupted, Report
+from faktory_async.worker._delivery import Interrupted, Report, first_step
 from faktory_async.worker._line import Line
 from faktory_async.worker._outcome import Outcome
 from faktory_async.worker._reservation import Moment
 from faktory_async.worker._riders import Riders
-from faktory_async.worker._run import Run, present
+from faktory_async.worker._run import Run, clock
 from faktory_async.worker._server_clock import ServerClock
 from faktory_async.worker._steps import Case, End, Verdict
 
@@ -71,38 +71,27 @@ class Counts(Struct):
     lost: int = 0
 
 
-class _Packet:
+class _Packet(Struct, eq=False):
     """Commands that leave together, and whose they are.
 
     Attributes:
+        sent_at: When they leave.
         commands: What leaves, in order.
-        sent_at: When.
+        reports: Whose each of them is; None for the question for the server's time.
         onward: Whose command was answered, and who has another one to send, or the same again.
+        taken: How many replies were looked at.
     """
 
-    def __init__(self, sent_at: Moment) -> None:
-        self.commands: list[Command[Any]] = []
-        self.sent_at = sent_at
-        self.onward: list[Report] = []
-        self._reports: list[Report | None] = []
-        self._taken = 0
+    sent_at: Moment
+    commands: list[Command[Any]] = []
+    reports: list[Report | None] = []
+    onward: list[Report] = []
+    taken: int = 0
 
     def add(self, command: Command[Any], report: Report | None) -> None:
-        """Add a command: a report's, or the question for the server's time."""
+        """Add a command."""
         self.commands.append(command)
-        self._reports.append(report)
-
-    def answers(self, replies: Sequence[Reply]) -> list[tuple[Report | None, Any]]:
-        """Return what the replies mean that were not looked at yet, and for whom."""
-        first, self._taken = self._taken, min(len(replies), len(self.commands))
-        return [
-            (self._reports[number], _meaning(self.commands[number], replies[number]))
-            for number in range(first, self._taken)
-        ]
-
-    def rest(self) -> list[Report | None]:
-        """Return those whose reply has not come."""
-        return self._reports[self._taken :]
+        self.reports.append(report)
 
 
 class Reports(Riders):
@@ -129,8 +118,9 @@ class Reports(Riders):
         self._timeless: list[Report] = []  # wait for the server's time
         self._riding: dict[int, _Packet] = {}  # by the identity of their commands
         self._news = anyio.Event()
-        self._settled = anyio.Event()
+        self._settled: anyio.Event | None = None  # made by whoever waits
         self._over = False
+        self._now = clock()
 
     def add(self, run: Run, outcome: Outcome) -> None:
         """Take the outcome of a run; the first one counts."""
@@ -138,11 +128,11 @@ class Reports(Riders):
             return
         run.reported = True
         if self._clock.known:
-            self._clock.saw(run.envelope.enqueued_at, present())
+            self._clock.saw(run.envelope.enqueued_at, self._now())
         case = Case(run.envelope, run.reservation, self._clock)
-        report = Report(run, case, outcome, self._interrupted)
+        report = Report(run, run.jid, first_step(case, outcome, self._interrupted))
         self._open[report] = None
-        if report.rides:
+        if report.step.rides:
             self._fresh.append(report)
             if self.fetch_leaves():
                 return  # it takes it along, or says that it does not
@@ -166,13 +156,20 @@ class Reports(Riders):
                     await self._deliver(await self._line.connection())
         finally:
             self._over = True
-            self._settled.set()
+            self._say_settled()
             await self._line.hang_up()
 
     async def settled(self) -> None:
         """Return when every outcome has come to its end, or nobody delivers any more."""
         while self._open and not self._over:
+            if self._settled is None:
+                self._settled = anyio.Event()
             await self._settled.wait()
+
+    def _say_settled(self) -> None:
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
 
     def hurry(self) -> None:
         """Let what waits for its next try be tried soon, and again soon after."""
@@ -191,7 +188,7 @@ class Reports(Riders):
         packet = _Packet(now)
         while self._fresh and len(packet.commands) < _MOST:
             report = self._fresh.popleft()
-            if (command := self._command(report, packet.sent_at)) is not None:
+            if (command := self._command(report, now)) is not None:
                 packet.add(command, report)
         self._tell_of_rest()
         if packet.commands:
@@ -249,7 +246,7 @@ class Reports(Riders):
 
     def _pack(self) -> _Packet:
         """Take what is to go now."""
-        packet = _Packet(present())
+        packet = _Packet(self._now())
         kill: tuple[Command[Any], Report] | None = None
         later: list[Report] = []
         while (self._again or self._fresh) and len(packet.commands) < _MOST:
@@ -281,10 +278,12 @@ class Reports(Riders):
 
     def _take(self, packet: _Packet, replies: Sequence[Reply]) -> bool:
         """Take the replies that are new; return whether anything must be sent once more."""
-        answers = packet.answers(replies)
-        now = present()
+        first, packet.taken = packet.taken, len(replies)
+        now = self._now()
         again = False
-        for report, answer in answers:
+        for number in range(first, len(replies)):
+            report = packet.reports[number]
+            answer = _meaning(packet.commands[number], replies[number])
             if report is None:
                 again |= not self._told_time(answer, packet.sent_at)
                 continue
@@ -307,7 +306,9 @@ class Reports(Riders):
 
     def _return(self, packet: _Packet, *, executed: bool) -> None:
         """Take back, in its order, what goes on, and what was not answered and never will be."""
-        rest = [report for report in packet.rest() if report is not None]
+        if packet.taken == len(packet.commands) and not packet.onward:
+            return  # as nearly always
+        rest = [report for report in packet.reports[packet.taken :] if report is not None]
         if executed:
             for report in rest:
                 report.unanswered(packet.sent_at)
@@ -326,8 +327,7 @@ class Reports(Riders):
             _log.log(level, "%s: %s%s", report.name, verdict, text, extra=known)
         del self._open[report]
         if not self._open:
-            self._settled.set()
-            self._settled = anyio.Event()
+            self._say_settled()
 
 
 def _meaning(command: Command[Any], reply: Reply) -> Any:

@@ -5,7 +5,6 @@ next step, itself once more, or the end. The rules are those of the guarantees: 
 later run of the job.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
@@ -66,32 +65,35 @@ class End(Struct, frozen=True):
     why: str = ""
 
 
-class Case:
+class Case(Struct, eq=False, dict=True):
     """What the steps need to know of a fetched job.
 
     Attributes:
-        jid: Its id.
+        envelope: What FETCH brought.
         reservation: How long it is ours.
         clock: The server's clock.
     """
 
-    def __init__(self, envelope: Envelope, reservation: Reservation, clock: ServerClock) -> None:
-        self.jid = envelope.jid
-        self.reservation = reservation
-        self.clock = clock
-        self._raw = envelope.raw
+    envelope: Envelope
+    reservation: Reservation
+    clock: ServerClock
+
+    @property
+    def jid(self) -> str:
+        """The job's id."""
+        return self.envelope.jid
 
     @cached_property
     def original(self) -> Original | None:
         """The job as it can be pushed again; None where it cannot be taken apart."""
-        return Original.read(self._raw)
+        return Original.read(self.envelope.raw)
 
     def over(self, now: Moment) -> bool:
         """Whether the reservation has run out."""
         return self.reservation.left(now) <= 0
 
 
-class Step(ABC):
+class Step(Struct, eq=False):
     """One command on its way, repeated as long as that does no harm.
 
     Attributes:
@@ -100,226 +102,209 @@ class Step(ABC):
 
     rides: ClassVar[bool] = False
 
-    @abstractmethod
     def next(self, now: Moment) -> "Command[Any] | Step | End | None":
         """Return what to send; another step or the end where it is too late for that.
 
         None where the server must be asked for its time first.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def answered(self, answer: Any, now: Moment) -> "Step | End":
         """Take the meaning of the server's reply, or its error."""
+        raise NotImplementedError
 
-    @abstractmethod
     def unanswered(self, sent_at: Moment) -> None:
         """Note that the command may have been executed, and no answer to it will come."""
+        raise NotImplementedError
 
 
 Next: TypeAlias = Step | End
 
 
-class AckStep(Step):
+class AckStep(Step, eq=False):
     """ACK, which harms nobody when it is repeated while the job is ours.
 
-    Args:
+    Attributes:
         case: The job.
         verdict: How it ends when all goes well.
         why: What people should know.
         before: Until when it may be sent, by the server's clock: the job is scheduled under the
             same jid.
+        doubtful: Whether it may have been executed.
     """
 
-    rides = True
-
-    def __init__(
-        self, case: Case, verdict: Verdict, *, why: str = "", before: float | None = None
-    ) -> None:
-        self._case = case
-        self._verdict = verdict
-        self._why = why
-        self._before = before
-        self._doubtful = before is not None
+    rides: ClassVar[bool] = True
+    case: Case
+    verdict: Verdict
+    why: str = ""
+    before: float | None = None
+    doubtful: bool = False
 
     def next(self, now: Moment) -> Command[None] | End:
-        if not self._case.over(now) and not self._too_close(now):
-            return Ack(self._case.jid)
-        if self._doubtful:
+        case = self.case
+        if not case.over(now) and (self.before is None or case.clock.now(now) < self.before):
+            return Ack(case.envelope.jid)
+        if self.doubtful or self.before is not None:
             return End(Verdict.UNKNOWN, "the server did not confirm its ACK: it may run again")
         return End(Verdict.LATE, "the server could not be told in time: it runs again")
 
     def answered(self, answer: Any, now: Moment) -> Next:
         if answer is None:
-            if self._case.over(now):
+            if self.case.over(now):
                 return End(Verdict.LATE, "its ACK came when its reservation was over")
-            return End(self._verdict, self._why)
+            return End(self.verdict, self.why)
         if not isinstance(answer, _PASSING):
             return End(Verdict.UNKNOWN, f"its ACK was refused: {answer}")
-        self._doubtful = self._doubtful or answer.maybe_executed
+        self.doubtful = self.doubtful or answer.maybe_executed
         return self
 
     def unanswered(self, sent_at: Moment) -> None:  # noqa: ARG002 - one shape for all steps
-        self._doubtful = True
-
-    def _too_close(self, now: Moment) -> bool:
-        return self._before is not None and self._case.clock.now(now) >= self._before
+        self.doubtful = True
 
 
-class FailStep(Step):
+class FailStep(Step, eq=False):
     """FAIL, which may hit a later run of the job when it is repeated too late.
 
-    Args:
+    Attributes:
         case: The job.
         fail: How it failed.
+        rescue: What follows when the job may be lost by it.
         why: What people should know.
         then: What follows when it is recorded.
-        rescue: What follows when the job may be lost by it.
+        written_at: When it was first written; None before, and where that surely failed.
     """
 
-    rides = True
-
-    def __init__(
-        self,
-        case: Case,
-        fail: Failed,
-        *,
-        rescue: Callable[[FaktoryError], Next],
-        why: str = "",
-        then: Callable[[Moment], Next] | None = None,
-    ) -> None:
-        self._case = case
-        self._fail = fail
-        self._rescue = rescue
-        self._why = why
-        self._then = then
-        self._written_at: Moment | None = None
+    rides: ClassVar[bool] = True
+    case: Case
+    fail: Failed
+    rescue: Callable[[FaktoryError], Next]
+    why: str = ""
+    then: Callable[[Moment], Next] | None = None
+    written_at: Moment | None = None
 
     def next(self, now: Moment) -> Command[None] | End:
-        if self._written_at is None and self._case.over(now):
+        if self.written_at is None and self.case.over(now):
             return End(Verdict.LATE, "the server could not be told in time: it runs again")
-        if self._written_at is not None and (
-            self._case.over(now) or now.since(self._written_at) >= _REPEAT_FAIL
+        if self.written_at is not None and (
+            self.case.over(now) or now.since(self.written_at) >= _REPEAT_FAIL
         ):
             return End(Verdict.UNKNOWN, "the server did not answer its FAIL")
-        return Fail(self._case.jid, self._fail.errtype, self._fail.message, self._fail.backtrace)
+        return Fail(self.case.jid, self.fail.errtype, self.fail.message, self.fail.backtrace)
 
     def answered(self, answer: Any, now: Moment) -> Next:
         if answer is None:
-            return End(Verdict.FAILED, self._why) if self._then is None else self._then(now)
+            return End(Verdict.FAILED, self.why) if self.then is None else self.then(now)
         if isinstance(answer, JobNotFoundError):
             # The server may have lost it, or executed an earlier FAIL, or given it up long ago.
             return End(Verdict.UNKNOWN, f"its FAIL was answered {str(answer)!r}")
         if answer.maybe_executed:
-            return self._rescue(answer)
+            return self.rescue(answer)
         if isinstance(answer, _PASSING):
             return self
         return End(Verdict.UNKNOWN, f"its FAIL was refused: {answer}")
 
     def unanswered(self, sent_at: Moment) -> None:
         # From its first write on: the server may have executed it at once.
-        self._written_at = self._written_at or sent_at
+        self.written_at = self.written_at or sent_at
 
 
-class PushStep(Step):
+class PushStep(Step, eq=False):
     """PUSHB of the job itself, under the bytes of its first attempt as long as it is in doubt.
 
-    Args:
+    Attributes:
         case: The job.
-        plan: Makes the push, at a time on the server's clock.
+        make: Makes the push, at a time on the server's clock.
         stored: What follows when the server has it; it is told what people should know.
         refused: What follows when the server says no.
         silence: What an unknown outcome leaves to say; None where it is pushed anew, rather twice
             than never.
+        plan: The push that was made; None before, and once its bytes are too old.
+        doubtful: Whether it may have been executed.
+        doubts: How many earlier ones may have been.
     """
 
-    def __init__(
-        self,
-        case: Case,
-        plan: Callable[[float], Plan],
-        *,
-        stored: Callable[[Plan, str], Next],
-        refused: Callable[[FaktoryError], Next],
-        silence: str | None,
-    ) -> None:
-        self._case = case
-        self._make = plan
-        self._stored = stored
-        self._refused = refused
-        self._silence = silence
-        self._plan: Plan | None = None
-        self._doubtful = False
-        self._doubts = 0
+    case: Case
+    make: Callable[[float], Plan]
+    stored: Callable[[Plan, str], Next]
+    refused: Callable[[FaktoryError], Next]
+    silence: str | None
+    plan: Plan | None = None
+    doubtful: bool = False
+    doubts: int = 0
 
     def next(self, now: Moment) -> "Command[Any] | Step | End | None":
-        if self._silence is not None and self._case.over(now):
+        if self.silence is not None and self.case.over(now):
             return self._give_up()
-        if not self._case.clock.known:
+        if not self.case.clock.known:
             return None
-        server = self._case.clock.now(now)
-        if self._plan is not None and server >= self._plan.at - STILL_SCHEDULED:
-            if self._doubtful and self._silence is not None:
+        server = self.case.clock.now(now)
+        if self.plan is not None and server >= self.plan.at - STILL_SCHEDULED:
+            if self.doubtful and self.silence is not None:
                 return self._give_up()
-            self._plan = None
-        if self._plan is None:
-            self._doubts += self._doubtful
-            self._plan, self._doubtful = self._make(server), False
-        return PushBulk([self._plan.document])
+            self.plan = None
+        if self.plan is None:
+            self.doubts += self.doubtful
+            self.plan, self.doubtful = self.make(server), False
+        return PushBulk([self.plan.document])
 
     def answered(self, answer: Any, now: Moment) -> Next:  # noqa: ARG002 - one shape for all steps
-        assert self._plan is not None, "answered before it was sent"  # noqa: S101 - a mistake of ours
+        assert self.plan is not None, "answered before it was sent"  # noqa: S101 - a mistake of ours
         error = _only(answer)
         if error is None:
-            return self._stored(self._plan, self._warning())
+            return self.stored(self.plan, self._warning())
         if not isinstance(error, _PASSING):
-            return self._refused(error)
-        self._doubtful = self._doubtful or error.maybe_executed
+            return self.refused(error)
+        self.doubtful = self.doubtful or error.maybe_executed
         return self
 
     def unanswered(self, sent_at: Moment) -> None:  # noqa: ARG002 - one shape for all steps
-        self._doubtful = True
+        self.doubtful = True
 
     def _warning(self) -> str:
-        if not self._doubts:
+        if not self.doubts:
             return ""
-        return f"earlier pushes of it are in doubt: it may run up to {self._doubts + 1} times"
+        return f"earlier pushes of it are in doubt: it may run up to {self.doubts + 1} times"
 
     def _give_up(self) -> End:
-        if self._doubtful:
-            return End(Verdict.UNKNOWN, f"{self._silence}: nobody can say whether it was pushed")
-        return End(Verdict.LATE, f"{self._silence}: the server could not be told in time")
+        if self.doubtful:
+            return End(Verdict.UNKNOWN, f"{self.silence}: nobody can say whether it was pushed")
+        return End(Verdict.LATE, f"{self.silence}: the server could not be told in time")
 
 
-class KillStep(Step):
+class KillStep(Step, eq=False):
     """MUTATE, which takes one job out of a set and into the dead set.
 
-    Args:
+    Attributes:
         pattern: What matches that job alone.
         target: The set where it waits.
         since: From when on it waits there; None where it does so for ever, for our purposes.
         then: What follows, with what people should know: "" when it worked.
+        first_at: When it was to be sent for the first time; None before.
     """
 
-    def __init__(
-        self, pattern: str, target: str, since: Moment | None, then: Callable[[str], Next]
-    ) -> None:
-        self._command = Mutate("kill", target, {"regexp": pattern})
-        self._target = target
-        self._seconds = _REPEAT_KILL if since is None else _REPEAT_FAIL
-        self._since = since
-        self._then = then
+    pattern: str
+    target: str
+    since: Moment | None
+    then: Callable[[str], Next]
+    first_at: Moment | None = None
 
     def next(self, now: Moment) -> "Command[Any] | Step | End":
-        self._since = self._since or now
-        if now.since(self._since) >= self._seconds:
-            return self._then(f"it stays in {self._target}: the server did not kill it in time")
-        return self._command
+        self.first_at = self.first_at or now
+        if self._too_late(now, self.first_at):
+            return self.then(f"it stays in {self.target}: the server did not kill it in time")
+        return Mutate("kill", self.target, {"regexp": self.pattern})
+
+    def _too_late(self, now: Moment, first_at: Moment) -> bool:
+        if self.since is None:
+            return now.since(first_at) >= _REPEAT_KILL
+        return now.since(self.since) >= _REPEAT_FAIL
 
     def answered(self, answer: Any, now: Moment) -> Next:  # noqa: ARG002 - one shape for all steps
         if answer is None:
-            return self._then("")
+            return self.then("")
         if isinstance(answer, _PASSING):
             return self
-        return self._then(f"it stays in {self._target}: {answer}")
+        return self.then(f"it stays in {self.target}: {answer}")
 
     def unanswered(self, sent_at: Moment) -> None:
         """It is repeated in any case."""

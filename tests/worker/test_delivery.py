@@ -21,7 +21,7 @@ from faktory_async.protocol import Ack as AckCommand
 from faktory_async.protocol import Command, Mutate, PushBulk
 from faktory_async.protocol import Fail as FailCommand
 from faktory_async.worker import Ack, Dead, Discard, Fail, Outcome, Retry
-from faktory_async.worker._delivery import Interrupted, Report
+from faktory_async.worker._delivery import Interrupted, Report, first_step
 from faktory_async.worker._outcome import INTERRUPTED
 from faktory_async.worker._reservation import Moment, Reservation
 from faktory_async.worker._server_clock import ServerClock
@@ -56,7 +56,7 @@ class Bench:
         self.clock = ServerClock()
         envelope = Envelope.decode(fetched(**fields))
         case = Case(envelope, Reservation(self.moment, RESERVED), self.clock)
-        self.report = Report("the job", case, outcome, interrupted)
+        self.report = Report("the job", case.jid, first_step(case, outcome, interrupted))
 
     @property
     def moment(self) -> Moment:
