@@ -128,6 +128,7 @@ class Crew:
         self._deadlines = Deadlines(self._runs, self._overdue)
         self._on_deadline = self._deadlines.watch
         self._on_job_start: Callable[[Job], None] | None = None
+        self._somebody_listens = False
         self._sent_before_last_end = 0  # FETCHes
         self._interrupted: list[str] = []
         self._fetches_out = 0
@@ -202,6 +203,7 @@ class Crew:
     # -- beginning ----------------------------------------------------------------------------
 
     def _begin(self, crew: TaskGroup) -> None:
+        self._somebody_listens = bool(self.events)
         if "on_job_start" in self.events:
             self._on_job_start = partial(self.events.emit, "on_job_start")
         if self._signals:
@@ -209,7 +211,7 @@ class Crew:
             crew.start_soon(self._member, partial(signals.obey, self._home))
         if self._spread:
             self._dial_at = anyio.current_time() + self._spread * world().uniform()
-        crew.start_soon(self._member, partial(self._spread_out, self._heart.run))
+        crew.start_soon(self._member, self._beat)
         crew.start_soon(self._member, self._reports.run)
         crew.start_soon(self._member, self._deadlines.run)
         for schedule in self._site.schedules if self._cron else ():
@@ -230,16 +232,23 @@ class Crew:
             self._error = error
         self._phases.lifecycle.advance(Phase.TERMINATING, f"{type(error).__name__}: {error}")
 
-    async def _spread_out(self, dialler: Callable[[], Awaitable[None]]) -> None:
-        """Let it dial, at the start not before a moment of chance."""
+    async def _spread_out(self) -> None:
+        """Let nobody dial before a moment of chance, at the start."""
         if anyio.current_time() < self._dial_at:
             with self._phases.before(Phase.QUIET):
                 await anyio.sleep_until(self._dial_at)
-        await dialler()
+
+    async def _beat(self) -> None:
+        await self._spread_out()
+        await self._heart.run()
 
     async def _fetch(self, fetch: Callable[[], Awaitable[None]]) -> None:
+        """A member too, without a coroutine more for its wake-ups to pass through."""
         try:
-            await self._member(partial(self._spread_out, fetch))
+            await self._spread_out()
+            await fetch()
+        except Exception as error:  # noqa: BLE001 - raised by `work` in the end
+            self._dies_of(error)
         finally:
             self._notice_idle()
 
@@ -290,7 +299,7 @@ class Crew:
         if outcome is INTERRUPTED:
             self._interrupted.append(run.jid)
         self._reports.add(run, outcome)
-        if self.events and run.job is not None:
+        if self._somebody_listens and run.job is not None:
             self._tell_end(run.job, outcome)
 
     def _tell_end(self, job: Job, outcome: Outcome) -> None:

@@ -41,20 +41,25 @@ class Deadlines:
     async def run(self) -> None:
         """Watch for ever."""
         while True:
-            self._next = self._look()
-            with anyio.move_on_after(self._next - anyio.current_time()):
+            with anyio.move_on_after(self._next - anyio.current_time()) as waiting:
                 await self._news.wait()
                 self._news = anyio.Event()
+            self._next = self._look(idle=waiting.cancelled_caught and not self._runs)
 
-    def _look(self) -> float:
-        """Cancel what is due and return when to look again."""
+    def _look(self, *, idle: bool) -> float:
+        """Cancel what is due and return when to look again.
+
+        Args:
+            idle: Whether the time may pass until there is news. Not at once when nothing runs: jobs
+                that are short would each be news.
+        """
         now = present()
         soonest = math.inf
         for run in tuple(self._runs):
             if run.due(now) <= now.monotonic:
                 self._expire(run)
             soonest = min(soonest, run.due(now))
-        if not self._runs:
+        if idle:
             return math.inf
         return now.monotonic + min(_GLANCE, max(soonest - now.monotonic, _PAUSE))
 

@@ -191,7 +191,10 @@ class Fetcher:
         sent_at = self._clock()
         riders = self._riders.board(sent_at)
         replies: Sequence[Reply] = ()
-        self._leave()
+        self._fetchers.fetching += 1
+        if self._leaving:
+            self._leaving = False
+            self._gate.left()
         try:
             command = self._fetchers.commands.fetch(names)
             ticket = connection.post((*riders, command), timeout=_PATIENCE, renewed=True)
@@ -222,12 +225,6 @@ class Fetcher:
             await self._begin(run, sent_at)
             return True
         return await self._brought_nothing(problem, complete=complete)
-
-    def _leave(self) -> None:
-        self._fetchers.fetching += 1
-        if self._leaving:
-            self._leaving = False
-            self._gate.left()
 
     async def _begin(self, run: Run, sent_at: Moment) -> None:
         """Start a run, and let it end, if it can do so at once, before the next FETCH leaves."""

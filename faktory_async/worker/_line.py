@@ -31,6 +31,7 @@ class Outage:
     Attributes:
         number: How many absences there were.
         reached: Whether any line was ever made.
+        away: Whether the server is away now.
         error: Why the last one that was tried was not made, or has broken; None before.
         on_change: Called, by whatever thread notices, when the server has answered for the first
             time, or again; with an error when it is away.
@@ -41,15 +42,15 @@ class Outage:
         self.reached = False
         self.error: Exception | None = None
         self.on_change: Callable[[Exception | None], None] | None = None
+        self.away = False
         self._met = False
         self._address = address
-        self._away = False
 
     def began(self, error: Exception, since: int) -> None:
         """Note that a line could not be made, or that one broke which was made in `since`."""
         self.error = error
-        if not self._away and since == self.number:
-            self._away = True
+        if not self.away and since == self.number:
+            self.away = True
             self.number += 1
             _log.warning("the server %s is away: %s", self._address, error)
             if self.on_change is not None:
@@ -70,11 +71,11 @@ class Outage:
 
     def ended(self, since: int) -> None:
         """Note that a line which was made in `since` has proved good."""
-        if self._away and since == self.number:
-            self._away = False
+        if self.away and since == self.number:
+            self.away = False
             _log.warning("the server %s is back", self._address)
             self._met = False
-        if not self._met and not self._away:
+        if not self._met and not self.away:
             self._met = True
             if self.on_change is not None:
                 self.on_change(None)
@@ -97,6 +98,7 @@ class Line:
         self.at_once = _AT_ONCE
         self._connection: Connection | None = None
         self._since = 0
+        self._proved = False  # and nothing has gone wrong since
         self._backoff = Backoff()
         self._hurried = anyio.Event()
 
@@ -144,8 +146,10 @@ class Line:
 
     def worked(self) -> None:
         """Note that a command was answered: only that proves a line good."""
-        self._outage.ended(self._since)
-        self._backoff.reset()
+        if not self._proved or self._outage.away:
+            self._proved = True
+            self._outage.ended(self._since)
+            self._backoff.reset()
 
     async def broke(self, error: FaktoryError) -> None:
         """Give the connection up after an error and wait before another one is tried."""
@@ -155,6 +159,7 @@ class Line:
 
     async def pause(self) -> None:
         """Wait before the next try: 0.1 s, and longer each time until something worked."""
+        self._proved = False
         with anyio.move_on_after(self._backoff.wait()):
             await self._hurried.wait()
             await anyio.sleep(_IN_A_HURRY)
@@ -165,6 +170,7 @@ class Line:
 
     async def hang_up(self) -> None:
         """Close the connection, politely where it is idle. Not cut short by a cancelled scope."""
+        self._proved = False
         connection, self._connection = self._connection, None
         if connection is not None:
             with anyio.CancelScope(shield=True):

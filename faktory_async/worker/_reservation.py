@@ -42,6 +42,10 @@ class Reservation(Struct, eq=False):
         """Return the seconds for which it surely still holds; none or less when it is over."""
         return self.seconds - now.since(self.began)
 
+    def over(self, now: Moment) -> bool:
+        """Whether it may have run out."""
+        return now.since(self.began) >= self.seconds
+
 
 def effective(reserve_for: int | None) -> int:
     """Return how many seconds the server makes of what a job says."""

@@ -34,25 +34,28 @@ class Slots:
     def take(self, queues: Sequence[str]) -> None:
         """Note that a FETCH which names these queues leaves."""
         self.free -= 1
-        self._change(queues, -1)
+        if self.limited:
+            self._change(queues, -1)
 
     def fill(self, queues: Sequence[str], queue: str) -> None:
         """Note that this FETCH has brought a job of one queue, which keeps the slot."""
-        self._change(queues, 1)
-        self._change((queue,), -1)
+        if self.limited:
+            self._change(queues, 1)
+            self._change((queue,), -1)
 
     def give_back(self, queues: Sequence[str]) -> None:
         """Note that this FETCH has brought nothing."""
         self.free += 1
-        self._change(queues, 1)
+        if self.limited:
+            self._change(queues, 1)
 
     def release(self, queue: str) -> None:
         """Note that a job of the queue is over."""
         self.free += 1
-        self._change((queue,), 1)
+        if self.limited:
+            self._change((queue,), 1)
 
     def _change(self, queues: Sequence[str], by: int) -> None:
-        if self.limited:
-            for queue in queues:
-                if queue in self._places:
-                    self._places[queue] += by
+        for queue in queues:
+            if queue in self._places:
+                self._places[queue] += by

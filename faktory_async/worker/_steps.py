@@ -88,10 +88,6 @@ class Case(Struct, eq=False, dict=True):
         """The job as it can be pushed again; None where it cannot be taken apart."""
         return Original.read(self.envelope.raw)
 
-    def over(self, now: Moment) -> bool:
-        """Whether the reservation has run out."""
-        return self.reservation.left(now) <= 0
-
 
 class Step(Struct, eq=False):
     """One command on its way, repeated as long as that does no harm.
@@ -142,7 +138,9 @@ class AckStep(Step, eq=False):
 
     def next(self, now: Moment) -> Command[None] | End:
         case = self.case
-        if not case.over(now) and (self.before is None or case.clock.now(now) < self.before):
+        if not case.reservation.over(now) and (
+            self.before is None or case.clock.now(now) < self.before
+        ):
             return Ack(case.envelope.jid)
         if self.doubtful or self.before is not None:
             return End(Verdict.UNKNOWN, "the server did not confirm its ACK: it may run again")
@@ -150,7 +148,7 @@ class AckStep(Step, eq=False):
 
     def answered(self, answer: Any, now: Moment) -> Next:
         if answer is None:
-            if self.case.over(now):
+            if self.case.reservation.over(now):
                 return End(Verdict.LATE, "its ACK came when its reservation was over")
             return End(self.verdict, self.why)
         if not isinstance(answer, _PASSING):
@@ -183,10 +181,10 @@ class FailStep(Step, eq=False):
     written_at: Moment | None = None
 
     def next(self, now: Moment) -> Command[None] | End:
-        if self.written_at is None and self.case.over(now):
+        if self.written_at is None and self.case.reservation.over(now):
             return End(Verdict.LATE, "the server could not be told in time: it runs again")
         if self.written_at is not None and (
-            self.case.over(now) or now.since(self.written_at) >= _REPEAT_FAIL
+            self.case.reservation.over(now) or now.since(self.written_at) >= _REPEAT_FAIL
         ):
             return End(Verdict.UNKNOWN, "the server did not answer its FAIL")
         return Fail(self.case.jid, self.fail.errtype, self.fail.message, self.fail.backtrace)
@@ -233,7 +231,7 @@ class PushStep(Step, eq=False):
     doubts: int = 0
 
     def next(self, now: Moment) -> "Command[Any] | Step | End | None":
-        if self.silence is not None and self.case.over(now):
+        if self.silence is not None and self.case.reservation.over(now):
             return self._give_up()
         if not self.case.clock.known:
             return None

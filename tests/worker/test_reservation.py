@@ -26,6 +26,8 @@ def test_a_reservation_is_as_long_as_the_server_makes_it(
     assert reservation.left(began) == seconds
     assert reservation.left(Moment(5.0 + seconds, 7.0)) == 0
     assert reservation.left(Moment(5.0, 8.0 + seconds)) == -1
+    assert reservation.over(Moment(5.0 + seconds, 7.0))
+    assert not reservation.over(Moment(4.0 + seconds, 6.0 + seconds))
 
 
 def test_a_reservation_can_be_made_longer() -> None:
