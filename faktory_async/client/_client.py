@@ -164,6 +164,7 @@ class Client:
         if self._closed or self._home is not None:
             raise ClientStateError(f"the client is {'closed' if self._closed else 'open'} already")
         self._home = (here(), os.getpid())
+        self._pushes.open()
 
     async def aclose(self, *, force: bool = False) -> None:
         """Refuse new pushes, wait for those under way, and close the connections.

@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import anyio
-import anyio.lowlevel
 
 from faktory_async.client._frames import MAX_BYTES, MAX_JOBS, meant_for_all
 from faktory_async.client._line import Line
@@ -35,8 +34,9 @@ from faktory_async.errors import (
 from faktory_async.net import Connection, Native, Pool, Right
 from faktory_async.protocol import PushBulk, Ticket
 
-# A further connection costs more than it brings until about so much waits for it.
-_WORTH_JOBS: Final = 24
+# A further connection is used where so much waits for it. With fewer jobs the frames' own costs
+# outweigh what the server gains by working on several at the same time.
+_WORTH_JOBS: Final = 5
 _WORTH_BYTES: Final = 64 * 1024
 # ... or the frames under way take this many times what the last one took, and at least this long.
 _SLOW: Final = 4.0
@@ -52,6 +52,7 @@ class GroupCommit:
     Args:
         pool: Lends the slots.
         patience: Seconds that a frame may take, unless one of its pushes asked for more.
+        worth: How many waiting jobs are worth a further connection.
 
     Attributes:
         pushes: How many jobs were to be pushed so far, in bulk too.
@@ -59,14 +60,15 @@ class GroupCommit:
         resends: How many jobs were sent again, since a dead connection had not taken them.
     """
 
-    def __init__(self, pool: Pool, patience: float) -> None:
+    def __init__(self, pool: Pool, patience: float, *, worth: int = _WORTH_JOBS) -> None:
         self._pool = pool
         self._patience = patience
-        self._at_home: Native | None = None
+        self._native = Native()
+        self._worth = worth
         self._line = Line()
         self._leading = 0  # waiters that hold a slot
         self._dialling = 0  # those of them who hold the right to dial
-        self._frames: set[Frame] = set()
+        self._frames: dict[Frame, None] = {}  # the oldest one first
         self.pushes = 0
         self.frames = 0
         self.resends = 0
@@ -125,11 +127,9 @@ class GroupCommit:
         if waiter.error is not None:
             raise waiter.error
 
-    @property
-    def _native(self) -> Native:
-        if self._at_home is None:  # before the first push there is perhaps no event loop yet
-            self._at_home = Native()
-        return self._at_home
+    def open(self) -> None:
+        """Note that this is the event loop in which all pushes will be made."""
+        self._native = Native()
 
     async def settled(self) -> None:
         """Return when nobody waits for an outcome any more."""
@@ -174,7 +174,7 @@ class GroupCommit:
         """
         self._line.append(leader)
         self._hand(slot, leader)
-        await anyio.lowlevel.checkpoint()
+        await self._native.others_first()
 
     async def _wait(self, waiter: Waiter) -> None:
         """Wait for an outcome or a baton, and keep the time where that is its turn."""
@@ -254,7 +254,7 @@ class GroupCommit:
             slots += self._pool.room
         if slots <= 1:
             return MAX_JOBS
-        return min(max(_WORTH_JOBS, math.ceil(len(self._line) / slots)), MAX_JOBS)
+        return min(max(self._worth, math.ceil(len(self._line) / slots)), MAX_JOBS)
 
     def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
         """Send them as one frame, whose reply it is the leader's duty to read."""
@@ -264,7 +264,7 @@ class GroupCommit:
         for each in waiters:
             each.frame = frame
         leader.duty = frame
-        self._frames.add(frame)
+        self._frames[frame] = None
         self.frames += 1
         try:
             frame.ticket = connection.post([command], timeout=self._patience_for(frame))
@@ -386,7 +386,7 @@ class GroupCommit:
 
     def _turned_away(self, frame: Frame, waiters: list[Waiter], error: FaktoryError) -> None:
         """The server has its limit of connections: wait for another one, where there is one."""
-        self._frames.discard(frame)
+        self._frames.pop(frame, None)
         if self._live_beside(None):
             self._no_further_until = self._native.now() + _NO_FURTHER
             self._line.put_back(waiters)
@@ -400,7 +400,7 @@ class GroupCommit:
         self._line.put_back(waiters)
 
     def _end(self, frame: Frame) -> None:
-        self._frames.discard(frame)
+        self._frames.pop(frame, None)
         self._pool.put_back(frame.connection)
         if self._line:
             self._kick()
@@ -459,15 +459,16 @@ class GroupCommit:
         return max(_SLOW * self._round_trip, _SLOW_LEAST)
 
     def _is_stalled(self) -> bool:
-        oldest = min((frame.sent_at for frame in self._frames), default=math.inf)
-        return self._native.now() - oldest >= self._slow
+        for oldest in self._frames:
+            return self._native.now() - oldest.sent_at >= self._slow
+        return False
 
     def _is_much(self, leaders: int) -> bool:
         """Whether enough waits for one more, when those leaders have taken all they can."""
-        return (
-            len(self._line) - self._share(leaders) * leaders >= _WORTH_JOBS
-            or self._line.size - MAX_BYTES * leaders >= _WORTH_BYTES
-        )
+        waiting = len(self._line)
+        if waiting >= self._worth and waiting - self._share(leaders) * leaders >= self._worth:
+            return True
+        return self._line.size - MAX_BYTES * leaders >= _WORTH_BYTES
 
     def _hand(self, slot: Connection | Right, leader: Waiter) -> None:
         self._leading += 1

@@ -197,18 +197,22 @@ def _loop() -> object:
 
 @asynccontextmanager
 async def setting(
-    *, room: int = 1 << 22, gates: int = 0, **options: Any
+    *, room: int = 1 << 22, gates: int = 0, worth: int | None = 24, **options: Any
 ) -> AsyncGenerator[Setting]:
     """Run a setting; at its end everything must be as if nobody had pushed.
 
     Args:
         room: How many bytes may be on their way to the peer.
         gates: How many dials are held up.
+        worth: How many waiting jobs are worth a further connection; None for the client's own
+            measure.
     """
     async with peering(room=room) as peer:
         dialler = Dialler(peer, gates)
         async with Client(dial=dialler, **options) as client, anyio.create_task_group() as group:
             it = Setting(peer, dialler, client, group)
+            if worth is not None:
+                client._pushes._worth = worth
             yield it
             await client._pushes.settled()
             await quiet()

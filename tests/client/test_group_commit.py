@@ -180,11 +180,14 @@ async def test_one_tasks_pushes_keep_their_order_beside_others() -> None:
 # -- further connections --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("count", "connections"), [(23, 1), (24, 2), (200, 2)])
-async def test_further_connections_are_dialled_for_24_jobs_each(
-    count: int, connections: int
+@pytest.mark.parametrize(
+    ("worth", "count", "connections"),
+    [(24, 23, 1), (24, 24, 2), (24, 200, 2), (None, 4, 1), (None, 5, 2)],
+)
+async def test_further_connections_are_dialled_for_so_many_jobs_each(
+    worth: int | None, count: int, connections: int
 ) -> None:
-    async with setting() as it:
+    async with setting(worth=worth) as it:
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
         await it.start(*range(1, count + 1))
