@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ class Ticket(Struct, eq=False):
         patience: By how many seconds from then every piece of a reply moves the deadline; None
             where it stands.
         replies: What has arrived so far, in the order of the commands.
+        heed: How many replies somebody cares for already, and what is called as soon as they are
+            there; it must not raise.
     """
 
     commands: Sequence[Command[Any]]
@@ -43,6 +45,7 @@ class Ticket(Struct, eq=False):
     deadline: float = math.inf
     patience: float | None = None
     replies: list[Reply] = []
+    heed: tuple[int, Callable[[], None]] | None = None
 
     @property
     def done(self) -> bool:
@@ -168,6 +171,8 @@ class ClientSession:
         if self.state is State.BUSY and not self._uninvited:
             ticket = self._tickets[0]
             ticket.replies.append(reply)
+            if ticket.heed is not None and len(ticket.replies) == ticket.heed[0]:
+                ticket.heed[1]()
             if len(ticket.replies) == len(ticket.commands):
                 self._tickets.popleft()
             self._move(Event.REPLY if self._tickets else Event.LAST_REPLY)
