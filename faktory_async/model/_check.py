@@ -15,7 +15,6 @@ from typing import Any, Final, TypeAlias, TypeGuard
 import msgspec
 
 from faktory_async.errors import InvalidJobError
-from faktory_async.model._kinds import is_dict, is_list
 
 MAX_NESTING: Final = 500
 """The deepest nesting that is sent; `args` and `custom` themselves are the first level."""
@@ -27,10 +26,14 @@ MIN_JID_LENGTH: Final = 8
 MIN_RESERVE_FOR: Final = 60
 MAX_RESERVE_FOR: Final = 86_400
 
-_QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]+")
+_is_queue: Final = re.compile(r"[a-zA-Z0-9._-]+").fullmatch
+# Programs use few queues again and again, but a hostile server could name ever new and long ones.
+_QUEUES_REMEMBERED: Final = 256
+_LONGEST_REMEMBERED: Final = 64
+_sound_queues: Final[set[str]] = set()
 # The server stores these escaped, so that its own filters would not find the job by its jid.
 _ESCAPED_BY_SERVER: Final = frozenset('"\\<>&')
-_PLAIN_JID: Final = re.compile(r"[!#-%'-;=?-\[\]-~]{8,}")
+_is_plain_jid: Final = re.compile(r"[!#-%'-;=?-\[\]-~]{8,}").fullmatch
 # Other, surrogate and separator categories; not "unassigned", which depends on Python's version.
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 _SHOWN_KEY_LENGTH: Final = 60
@@ -56,33 +59,44 @@ _Place: TypeAlias = "tuple[_Place | None, str | int, list[Any] | dict[Any, Any]]
 # -- args and custom ------------------------------------------------------------------------------
 
 
-def as_args(value: Any) -> list[Any]:
+def as_args(value: Sequence[Any]) -> list[Any]:
     """Return the arguments as a list of its own, checked.
 
     Raises:
         InvalidJobError: for anything but a sequence of JSON values that arrive as they are.
     """
-    if not is_list(value) and not _is_sequence(value):
+    if not isinstance(value, list) and not _is_sequence(value):
         raise InvalidJobError(
             f"must be a sequence of JSON values such as [1, 2], not {_name(value)}", path="args"
         )
     args = list(value)
-    check_json(args, "args")
+    if unusual(args):
+        check_json(args, "args")
     return args
 
 
-def as_custom(value: Any) -> dict[str, Any]:
+def as_custom(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the custom data as a dict of its own, checked.
 
     Raises:
         InvalidJobError: for anything but a mapping of text to JSON values that arrive as they are.
     """
-    if not is_dict(value) and not _is_mapping(value):
+    if not isinstance(value, dict) and not _is_mapping(value):
         raise InvalidJobError(f"must be a mapping, not {_name(value)}", path="custom")
     custom = dict(value)
     if custom:
-        check_json(custom, "custom")
+        check_custom(custom)
     return custom
+
+
+def check_custom(custom: dict[str, Any]) -> None:
+    """Check that custom data arrives at the other end as it is.
+
+    Raises:
+        InvalidJobError: otherwise.
+    """
+    if unusual(custom.values()) or not _are_sound_keys(custom):
+        check_json(custom, "custom")
 
 
 def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -135,19 +149,28 @@ def _are_sound_keys(keys: Iterable[object]) -> bool:
 
 def _are_sound(values: Iterable[object], deeper: dict[int, list[Any] | dict[Any, Any]]) -> bool:
     """Whether all scalars among the values are; the containers are added to `deeper`."""
+    for value in unusual(values):
+        if _is_container(value):
+            deeper[id(value)] = value
+        elif _complaint(value):
+            return False
+    return True
+
+
+def unusual(values: Iterable[object]) -> list[object]:
+    """Return the values that need a second look: all but sound scalars of the frequent kinds."""
+    others: list[object] = []
     for value in values:
-        # The frequent ones at once; `_complaint` judges all kinds.
         if type(value) is str and value.isascii():
             continue
         if type(value) is int and -MAX_INT <= value <= MAX_INT:
             continue
         if type(value) is bool or value is None:
             continue
-        if _is_container(value):
-            deeper[id(value)] = value
-        elif _complaint(value):
-            return False
-    return True
+        if type(value) is float and isfinite(value):
+            continue
+        others.append(value)
+    return others
 
 
 def _first_fault(root: list[Any] | dict[Any, Any], field: str) -> InvalidJobError:
@@ -238,6 +261,21 @@ def is_encodable(text: str) -> bool:
 # -- the other fields -----------------------------------------------------------------------------
 
 
+def check_names(jobtype: str, jid: str, queue: str) -> None:
+    """Check the three texts that name a job.
+
+    Raises:
+        InvalidJobError: for the first of them that cannot be sent.
+    """
+    # Nearly all are seen to be sound at once; what is wrong with one, its own check says.
+    if type(jobtype) is not str or not jobtype or not jobtype.isascii():
+        check_jobtype(jobtype)
+    if type(jid) is not str or not _is_plain_jid(jid):
+        check_jid(jid)
+    if type(queue) is not str or queue not in _sound_queues:
+        check_queue(queue)
+
+
 def check_jobtype(value: str) -> None:
     """Check that a jobtype is text and not empty.
 
@@ -255,9 +293,11 @@ def check_queue(value: str) -> None:
     Raises:
         InvalidJobError: otherwise.
     """
-    if type(value) is not str or not _QUEUE.fullmatch(value):
+    if type(value) is not str or not _is_queue(value):
         check_text(value, "queue")
         raise InvalidJobError("must consist of a-z, A-Z, 0-9, '.', '_' and '-'", path="queue")
+    if len(_sound_queues) < _QUEUES_REMEMBERED and len(value) <= _LONGEST_REMEMBERED:
+        _sound_queues.add(value)
 
 
 def check_jid(value: str) -> None:
@@ -269,7 +309,7 @@ def check_jid(value: str) -> None:
     Raises:
         InvalidJobError: otherwise.
     """
-    if type(value) is str and _PLAIN_JID.fullmatch(value):
+    if type(value) is str and _is_plain_jid(value):
         return
     check_text(value, "jid")
     if len(value) < MIN_JID_LENGTH:

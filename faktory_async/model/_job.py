@@ -1,7 +1,7 @@
 """The job that programs build and handlers receive."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,16 +15,17 @@ from faktory_async.model._check import (
     as_custom,
     as_seconds,
     as_utc,
+    check_custom,
     check_int,
-    check_jid,
-    check_jobtype,
     check_json,
+    check_names,
     check_queue,
+    unusual,
 )
 from faktory_async.model._document import read_document
 from faktory_async.model._duration import seconds
 from faktory_async.model._failure import Failure
-from faktory_async.model._world import world
+from faktory_async.model._world import current_world, world
 
 if TYPE_CHECKING:
     from faktory_async.model._builder import JobBuilder
@@ -33,6 +34,7 @@ DEFAULT_QUEUE: Final = "default"
 DEFAULT_RESERVE_FOR: Final = 600
 DEFAULT_RETRY: Final = 25
 DEFAULT_PRIORITY: Final = 5
+DEFAULT_BACKTRACE: Final = 0
 
 _JID_BYTES: Final = 12
 _NO_ROOM: Final = "the stack has no room left to encode data that is nested so deep"
@@ -40,11 +42,11 @@ _NO_ROOM: Final = "the stack has no room left to encode data that is nested so d
 
 def new_jid() -> str:
     """Return a fresh jid: 24 hexadecimal digits, 96 bits of the operating system's randomness."""
-    return world().token(_JID_BYTES)
+    return current_world.get().token(_JID_BYTES)
 
 
 def _utcnow() -> datetime:
-    return world().utcnow()
+    return current_world.get().utcnow()
 
 
 class _Positional(Struct, frozen=True):
@@ -107,7 +109,7 @@ class Job(_Positional, frozen=True, kw_only=True):
     reserve_for: int | None = DEFAULT_RESERVE_FOR
     retry: int = DEFAULT_RETRY
     priority: int = DEFAULT_PRIORITY
-    backtrace: int = 0
+    backtrace: int = DEFAULT_BACKTRACE
     custom: dict[str, Any] = {}
     failure: Failure | None = None
 
@@ -126,28 +128,31 @@ class Job(_Positional, frozen=True, kw_only=True):
             reserve_for: int | timedelta | None = DEFAULT_RESERVE_FOR,
             retry: int = DEFAULT_RETRY,
             priority: int = DEFAULT_PRIORITY,
-            backtrace: int = 0,
+            backtrace: int = DEFAULT_BACKTRACE,
             custom: Mapping[str, Any] = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        check_jobtype(self.jobtype)
-        check_jid(self.jid)
-        check_queue(self.queue)
-        check_int(self.retry, "retry", -1)
-        check_int(self.priority, "priority", 1, 9)
-        check_int(self.backtrace, "backtrace", 0)
+        check_names(self.jobtype, self.jid, self.queue)
+        # The defaults are sound, and nearly every job has most of them.
+        if self.retry is not DEFAULT_RETRY:
+            check_int(self.retry, "retry", -1)
+        if self.priority is not DEFAULT_PRIORITY:
+            check_int(self.priority, "priority", 1, 9)
+        if self.backtrace is not DEFAULT_BACKTRACE:
+            check_int(self.backtrace, "backtrace", 0)
         if self.failure is not None and type(self.failure) is not Failure:
             raise InvalidJobError(
                 f"must be a Failure, not {type(self.failure).__name__}", path="failure"
             )
         force_setattr(self, "args", as_args(self.args))
         force_setattr(self, "custom", as_custom(self.custom))
-        force_setattr(self, "reserve_for", as_seconds(self.reserve_for))
-        force_setattr(self, "created_at", as_utc(self.created_at, "created_at"))
-        if self.enqueued_at is not None:
+        if self.reserve_for is not DEFAULT_RESERVE_FOR:
+            force_setattr(self, "reserve_for", as_seconds(self.reserve_for))
+        if type(self.created_at) is not datetime or self.created_at.tzinfo is not UTC:
+            force_setattr(self, "created_at", as_utc(self.created_at, "created_at"))
+        if self.enqueued_at is not None or self.at is not None:
             force_setattr(self, "enqueued_at", as_utc(self.enqueued_at, "enqueued_at"))
-        if self.at is not None:
             force_setattr(self, "at", as_utc(self.at, "at"))
 
     @staticmethod
@@ -187,14 +192,28 @@ class Job(_Positional, frozen=True, kw_only=True):
                 that cannot be sent as it is, or the job was fetched and its jid, jobtype or
                 queue are none that this library sends.
         """
-        check_jobtype(self.jobtype)
-        check_jid(self.jid)
-        check_queue(self.queue)
-        check_json(self.args, "args")
+        check_names(self.jobtype, self.jid, self.queue)
+        if unusual(self.args):
+            check_json(self.args, "args")
         if self.custom:
-            check_json(self.custom, "custom")
+            check_custom(self.custom)
+        wire = _Wire(
+            self.jid,
+            self.jobtype,
+            self.queue,
+            self.args,
+            self.retry,
+            self.created_at,
+            self.enqueued_at,
+            self.at,
+            self.reserve_for,
+            self.priority,
+            self.backtrace,
+            self.custom,
+            self.failure,
+        )
         try:
-            return _encode(_wire(self))
+            return _encode(wire)
         except RecursionError:
             raise InvalidJobError(_NO_ROOM) from None
 
@@ -318,30 +337,12 @@ class _Wire(Struct, omit_defaults=True):
     at: datetime | None = None
     reserve_for: int | None = None
     priority: int = DEFAULT_PRIORITY
-    backtrace: int = 0
+    backtrace: int = DEFAULT_BACKTRACE
     custom: dict[str, Any] = {}
     failure: Failure | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def _wire(job: Job) -> _Wire:
-    return _Wire(
-        job.jid,
-        job.jobtype,
-        job.queue,
-        job.args,
-        job.retry,
-        job.created_at,
-        job.enqueued_at,
-        job.at,
-        job.reserve_for,
-        job.priority,
-        job.backtrace,
-        job.custom,
-        job.failure,
-    )
 
 
 # Not through copy.copy, which looks around for longer than the copy takes.

@@ -44,12 +44,12 @@ class _RealWorld(World):
 
 
 _REAL: Final = _RealWorld()
-_world: Final[ContextVar[World]] = ContextVar("faktory_async_world", default=_REAL)
+current_world: Final[ContextVar[World]] = ContextVar("faktory_async_world", default=_REAL)
 
 
 def world() -> World:
     """Return the world that this context lives in."""
-    return _world.get()
+    return current_world.get()
 
 
 @contextmanager
@@ -64,8 +64,8 @@ def use_world(other: World) -> Generator[World]:
     Yields:
         `other`.
     """
-    token = _world.set(other)
+    token = current_world.set(other)
     try:
         yield other
     finally:
-        _world.reset(token)
+        current_world.reset(token)

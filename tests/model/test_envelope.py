@@ -360,6 +360,14 @@ def test_a_fetched_job_whose_jid_we_do_not_send_is_not_encoded(jid: str) -> None
     assert caught.value.path == "jid"
 
 
+def test_a_fetched_job_whose_queue_we_do_not_send_is_not_encoded_not_even_twice() -> None:
+    job = fetched(jobtype="a", queue="a b")
+    for _ in range(2):
+        with pytest.raises(InvalidJobError) as caught:
+            job.to_json()
+        assert caught.value.path == "queue"
+
+
 def test_a_fetched_job_without_a_jobtype_is_not_encoded() -> None:
     with pytest.raises(InvalidJobError) as caught:
         fetched().to_json()

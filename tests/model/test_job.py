@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from faktory_async.errors import InvalidJobError, UsageError
-from faktory_async.model import Failure, Job, JobBuilder, World, new_jid, use_world
+from faktory_async.model import Failure, Job, JobBuilder, World, _check, new_jid, use_world
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -124,6 +124,22 @@ def test_a_legal_queue_is_kept(queue: str) -> None:
 )
 def test_an_illegal_queue_is_refused(queue: Any) -> None:
     assert refused(lambda: Job("order", queue=queue)).path == "queue"
+
+
+def test_a_queue_that_was_seen_before_is_no_excuse_for_one_that_only_equals_it() -> None:
+    Job("order", queue="bulk")
+    fancy: Any = FancyText.BULK
+    assert fancy == "bulk"
+    assert refused(lambda: Job("order", queue=fancy)).path == "queue"
+
+
+def test_few_and_short_queues_are_remembered_and_all_others_are_judged_anew() -> None:
+    for number in range(1000):
+        Job("order", queue=f"queue-{number}")
+        Job("order", queue=f"{'x' * 100}-{number}")
+        assert refused(lambda: Job("order", queue=f"queue {number}")).path == "queue"  # noqa: B023 - it is called at once
+    assert 0 < len(_check._sound_queues) <= 256
+    assert max(map(len, _check._sound_queues)) <= 64
 
 
 # -- times ------------------------------------------------------------------------------------
@@ -314,7 +330,7 @@ def test_a_number_outside_of_its_limits_is_refused(field: str, value: int) -> No
 
 
 @pytest.mark.parametrize("field", ["retry", "priority", "backtrace"])
-@pytest.mark.parametrize("value", [True, 5.0, "5", None, FancyInt.SEVEN])
+@pytest.mark.parametrize("value", [True, False, 0.0, 5.0, 25.0, "5", None, FancyInt.SEVEN])
 def test_what_is_no_plain_int_is_refused_as_number(field: str, value: Any) -> None:
     options: dict[str, Any] = {field: value}
     assert refused(lambda: Job("order", **options)).path == field
@@ -337,7 +353,14 @@ def test_custom_is_a_dict_of_its_own(custom: Mapping[str, Any]) -> None:
     assert wire(job)["custom"] == {"locale": "fr"}
 
 
-@pytest.mark.parametrize("custom", [None, [], "x", [("a", 1)]])
+def test_custom_is_a_dict_of_its_own_even_when_it_is_empty() -> None:
+    mine: dict[str, Any] = {}
+    job = Job("order", custom=mine)
+    mine["a"] = 1
+    assert job.custom == {}
+
+
+@pytest.mark.parametrize("custom", [None, [], (), "", "x", [("a", 1)]])
 def test_what_is_no_mapping_is_refused_as_custom(custom: Any) -> None:
     assert refused(lambda: Job("order", custom=custom)).path == "custom"
 
