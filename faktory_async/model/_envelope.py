@@ -2,21 +2,23 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct, field
+from msgspec.structs import force_setattr
 
 from faktory_async.errors import InvalidJobError
 from faktory_async.model._check import MAX_INT
 from faktory_async.model._document import UNREADABLE
 from faktory_async.model._failure import Failure
 from faktory_async.model._job import (
+    DEFAULT_BACKTRACE,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,
     DEFAULT_RETRY,
     Job,
-    unchecked_job,
+    blank_job,
 )
 from faktory_async.model._kinds import is_dict, is_list
 from faktory_async.model._salvage import salvage_jid
@@ -26,25 +28,9 @@ _NO_ARGS: Final = Raw(b"[]")
 _ABSENT: Final = Raw(b"null")
 
 
-class _Fields(Struct, frozen=True):
-    """What a job document may have; what is in it is judged field by field, later."""
-
-    jid: Any = None
-    jobtype: Any = None
-    queue: Any = None
-    created_at: Any = None
-    enqueued_at: Any = None
-    at: Any = None
-    reserve_for: Any = None
-    retry: Any = None
-    priority: Any = None
-    backtrace: Any = None
-    args: Raw = _NO_ARGS
-    custom: Raw = _ABSENT
-    failure: Raw = _ABSENT
-
-
-_NO_FIELDS: Final = _Fields()
+# What most documents hold in these fields; those that do not are read by `_Fields`.
+_Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+_Number: TypeAlias = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
 
 
 class Envelope(Struct, frozen=True):
@@ -55,14 +41,33 @@ class Envelope(Struct, frozen=True):
 
     Attributes:
         raw: The exact bytes, for whoever pushes the job again.
-        jid: The id; "" where there is none.
         problem: Why the bytes are no job; "" when they are one.
+        jid: The id; "" where there is none.
+        jobtype: The jobtype; "" where there is none.
+        queue: The queue; `default` where none is named.
+        created_at: When the job was made: the text as it came, None where there is none.
+        enqueued_at: When the server enqueued it: the text as it came, None where there is none.
+        at: When it was to run: the text as it came, None where there is none.
+        reserve_for: For how many seconds it asked to be reserved; None where it does not say.
+        args: The arguments, not decoded; those of a job that cannot be decoded are empty.
     """
 
-    raw: bytes
-    jid: str
-    problem: str
-    _fields: _Fields
+    # The decoder makes the envelope itself, and these two are set after that.
+    raw: bytes = b""
+    problem: str = ""
+    jid: str = ""
+    jobtype: str = ""
+    queue: _Text = DEFAULT_QUEUE
+    created_at: _Text | None = None
+    enqueued_at: _Text | None = None
+    at: _Text | None = None
+    reserve_for: _Number | None = None
+    args: Raw = _NO_ARGS
+    _retry: _Number = field(default=DEFAULT_RETRY, name="retry")
+    _priority: _Number = field(default=DEFAULT_PRIORITY, name="priority")
+    _backtrace: _Number = field(default=DEFAULT_BACKTRACE, name="backtrace")
+    _custom: Raw = field(default=_ABSENT, name="custom")
+    _failure: Raw = field(default=_ABSENT, name="failure")
 
     @staticmethod
     def decode(data: bytes) -> "Envelope":
@@ -75,15 +80,12 @@ class Envelope(Struct, frozen=True):
             InvalidJobError: for bytes that are no job and have no jid that could be read.
         """
         try:
-            fields = _decode_fields(data)
-        except UNREADABLE as error:
-            problem = f"the fetched job cannot be decoded: {error}"
-        else:
-            return Envelope(data, _text(fields.jid), "", fields)
-        jid = salvage_jid(data)
-        if not jid:
-            raise InvalidJobError(problem)
-        return Envelope(data, jid, problem, _NO_FIELDS)
+            envelope = _decode_envelope(data)
+        except UNREADABLE:
+            return _decoded_with_patience(data)
+        force_setattr(envelope, "raw", data)
+        force_setattr(envelope, "problem", "")
+        return envelope
 
     @staticmethod
     def outlined(outline: bytes, size: int) -> "Envelope":
@@ -102,7 +104,9 @@ class Envelope(Struct, frozen=True):
         known = Envelope.decode(outline)
         if not known.jid:
             raise InvalidJobError(problem)
-        return Envelope(b"", known.jid, problem, known._fields)
+        force_setattr(known, "raw", b"")
+        force_setattr(known, "problem", problem)
+        return known
 
     def __repr__(self) -> str:
         return f"Envelope(jid={self.jid!r}, <{len(self.raw)} bytes>)"
@@ -110,42 +114,6 @@ class Envelope(Struct, frozen=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Return what may be shown: nothing of the job's contents."""
         return [("jid", self.jid), ("bytes", len(self.raw))]
-
-    @property
-    def jobtype(self) -> str:
-        """The jobtype; "" where there is none."""
-        return _text(self._fields.jobtype)
-
-    @property
-    def queue(self) -> str:
-        """The queue; `default` where none is named."""
-        return _text(self._fields.queue) or DEFAULT_QUEUE
-
-    @property
-    def created_at(self) -> str | None:
-        """When the job was made: the text as it came, None where there is none."""
-        return _text(self._fields.created_at) or None
-
-    @property
-    def enqueued_at(self) -> str | None:
-        """When the server enqueued it: the text as it came, None where there is none."""
-        return _text(self._fields.enqueued_at) or None
-
-    @property
-    def at(self) -> str | None:
-        """When it was to run: the text as it came, None where there is none."""
-        return _text(self._fields.at) or None
-
-    @property
-    def reserve_for(self) -> int | None:
-        """For how many seconds it asked to be reserved; None where it does not say."""
-        reserve_for: int | None = _int(self._fields.reserve_for, None)
-        return reserve_for
-
-    @property
-    def args(self) -> Raw:
-        """The arguments, not decoded; those of a job that cannot be decoded are empty."""
-        return self._fields.args
 
     def job(self) -> Job:
         """Return the job for a handler: tolerant, and so not all that `Job(...)` would take.
@@ -161,24 +129,75 @@ class Envelope(Struct, frozen=True):
         """
         if self.problem:
             raise InvalidJobError(self.problem)
-        fields = self._fields
-        return unchecked_job(
-            {
-                "jobtype": _text(fields.jobtype),
-                "args": _args(fields.args),
-                "jid": self.jid,
-                "queue": self.queue,
-                "created_at": read_time(fields.created_at),
-                "enqueued_at": read_time(fields.enqueued_at),
-                "at": read_time(fields.at),
-                "reserve_for": self.reserve_for,
-                "retry": _int(fields.retry, DEFAULT_RETRY),
-                "priority": _int(fields.priority, DEFAULT_PRIORITY),
-                "backtrace": _int(fields.backtrace, 0),
-                "custom": _custom(fields.custom),
-                "failure": _failure(fields.failure),
-            }
-        )
+        job = blank_job()
+        force_setattr(job, "jobtype", self.jobtype)
+        force_setattr(job, "args", _args(self.args))
+        force_setattr(job, "jid", self.jid)
+        force_setattr(job, "queue", self.queue)
+        force_setattr(job, "created_at", read_time(self.created_at))
+        force_setattr(job, "enqueued_at", read_time(self.enqueued_at))
+        if self.at is not None:
+            force_setattr(job, "at", read_time(self.at))
+        force_setattr(job, "reserve_for", self.reserve_for)
+        force_setattr(job, "retry", self._retry)
+        force_setattr(job, "priority", self._priority)
+        force_setattr(job, "backtrace", self._backtrace)
+        force_setattr(job, "custom", {} if self._custom is _ABSENT else _custom(self._custom))
+        if self._failure is not _ABSENT:
+            force_setattr(job, "failure", _failure(self._failure))
+        return job
+
+
+class _Fields(Struct, frozen=True):
+    """A job document with something in it that is not as it should be: judged field by field."""
+
+    jid: Any = None
+    jobtype: Any = None
+    queue: Any = None
+    created_at: Any = None
+    enqueued_at: Any = None
+    at: Any = None
+    reserve_for: Any = None
+    retry: Any = None
+    priority: Any = None
+    backtrace: Any = None
+    args: Raw = _NO_ARGS
+    custom: Raw = _ABSENT
+    failure: Raw = _ABSENT
+
+
+def _decoded_with_patience(data: bytes) -> Envelope:
+    """Take apart what is no usual document, or none at all; see `Envelope.decode`."""
+    try:
+        fields = _decode_fields(data)
+    except UNREADABLE as error:
+        problem = f"the fetched job cannot be decoded: {error}"
+    else:
+        return _judged(data, fields)
+    jid = salvage_jid(data)
+    if not jid:
+        raise InvalidJobError(problem)
+    return Envelope(data, problem, jid)
+
+
+def _judged(data: bytes, fields: _Fields) -> Envelope:
+    return Envelope(
+        data,
+        "",
+        _text(fields.jid),
+        _text(fields.jobtype),
+        _text(fields.queue) or DEFAULT_QUEUE,
+        _text(fields.created_at) or None,
+        _text(fields.enqueued_at) or None,
+        _text(fields.at) or None,
+        _int(fields.reserve_for, None),
+        fields.args,
+        _int(fields.retry, DEFAULT_RETRY),
+        _int(fields.priority, DEFAULT_PRIORITY),
+        _int(fields.backtrace, DEFAULT_BACKTRACE),
+        fields.custom,
+        fields.failure,
+    )
 
 
 def _text(value: Any) -> str:
@@ -223,11 +242,9 @@ def _lines(value: Any) -> tuple[str, ...] | None:
 
 
 def _contents(raw: Raw, field: str) -> Any:
-    if raw is _ABSENT:
-        return None
     try:
         value: Any = _decode_any(raw)
-        if type(value) in _CONTAINERS and _LONG_NUMBER.search(raw):
+        if len(raw) >= _LONG and type(value) in _CONTAINERS and _has_long_number(raw):
             _round_ints(value)
     except (*UNREADABLE, OverflowError) as error:
         raise InvalidJobError(f"cannot be decoded: {error}", path=field) from None
@@ -252,6 +269,8 @@ def _items(container: list[Any] | dict[str, Any]) -> Iterable[tuple[Any, Any]]:
 
 _CONTAINERS: Final = frozenset({list, dict})
 # 2^53 has 16 digits: what holds no run of as many needs no second look.
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{16}")
+_LONG: Final = 16
+_has_long_number: Final = re.compile(rb"[0-9]{%d}" % _LONG).search
 _decode_any: Final = msgspec.json.Decoder().decode
+_decode_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _decode_fields: Final = msgspec.json.Decoder(_Fields).decode

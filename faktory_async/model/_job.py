@@ -350,13 +350,18 @@ _copy_struct: Final[Callable[[Job], Job]] = methodcaller("__copy__")
 _BLANK: Final = Job("blank", jid="blank-blank", created_at=None)
 
 
+def blank_job() -> Job:
+    """Return a job whose values are still to be set; its lists and dicts belong to others."""
+    return _copy_struct(_BLANK)
+
+
 def unchecked_job(values: Mapping[str, Any]) -> Job:
     """Return a job with these values as they are: for what was a job before.
 
     Args:
         values: A value for every field of `Job` but those that have its default, or None.
     """
-    job = _copy_struct(_BLANK)
+    job = blank_job()
     for name, value in values.items():
         force_setattr(job, name, value)
     return job

@@ -105,6 +105,37 @@ def test_null_custom_is_empty() -> None:
     assert fetched(custom=None).custom == {}
 
 
+def test_fetched_jobs_share_nothing() -> None:
+    envelope = Envelope.decode(b'{"jid":"12345678"}')
+    first = envelope.job()
+    first.args.append(1)
+    first.custom["a"] = 1
+    second = envelope.job()
+    assert (second.args, second.custom) == ([], {})
+
+
+@pytest.mark.parametrize("wrong", [None, "", True, 5.0, 10**20])
+def test_one_wrong_field_changes_nothing_about_the_others(wrong: Any) -> None:
+    fields: dict[str, Any] = json.loads(FAILED)
+    usual = Envelope.decode(FAILED).job()
+    for field in ("created_at", "priority"):
+        data = json.dumps({**fields, field: wrong}).encode()
+        envelope = Envelope.decode(data)
+        assert envelope.raw is data
+        assert msgspec.structs.asdict(envelope.job()) == {
+            **msgspec.structs.asdict(usual),
+            field: getattr(fetched(), field),
+        }
+
+
+@pytest.mark.parametrize("odd", [{"raw": "eA=="}, {"raw": 5}, {"problem": "y"}, {"": 1}])
+def test_what_a_document_calls_like_the_envelopes_own_fields_is_ignored(odd: Any) -> None:
+    data = json.dumps({"jid": "12345678", **odd}).encode()
+    envelope = Envelope.decode(data)
+    assert (envelope.raw, envelope.problem) == (data, "")
+    assert envelope.job() == fetched()
+
+
 @pytest.mark.parametrize("wrong", [True, 5.5, "text", [1], {"a": 1}, 10**20])
 def test_a_wrong_type_counts_as_missing(wrong: Any) -> None:
     fields = ["jobtype", "queue", "created_at", "enqueued_at", "at", "reserve_for", "retry"]
