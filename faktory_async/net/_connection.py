@@ -231,12 +231,11 @@ class Connection:
         """Return why a ticket never gets its replies, and whether its command may be executed."""
         return self._failure(ticket)
 
-    async def receive(self, ticket: Ticket, *, count: int | None = None) -> None:
+    async def receive(self, ticket: Ticket) -> None:
         """Wait until every reply of the ticket is there.
 
         Args:
             ticket: What `send` or `post` returned.
-            count: How many replies are enough for now; all by default.
 
         Raises:
             CommandTimeoutError: not in time; the connection is given up.
@@ -246,7 +245,7 @@ class Connection:
 
         Cancelled, nothing is lost: it can be called again, by another task too.
         """
-        wanted = len(ticket.commands) if count is None else count
+        wanted = len(ticket.commands)
         while len(ticket.replies) < wanted:
             if not await self._progress(ticket, wanted, ticket.deadline):
                 await self._settle(ticket)

@@ -191,6 +191,13 @@ class Fetcher:
         sent_at = self._clock()
         riders = self._riders.board(sent_at)
         replies: Sequence[Reply] = ()
+
+        def land() -> None:
+            nonlocal riders
+            if riders:
+                landing, riders = riders, ()
+                self._riders.land(landing, replies[: len(landing)], problem)
+
         self._fetchers.fetching += 1
         if self._leaving:
             self._leaving = False
@@ -199,14 +206,10 @@ class Fetcher:
             command = self._fetchers.commands.fetch(names)
             ticket = connection.post((*riders, command), timeout=_PATIENCE, renewed=True)
             replies = ticket.replies
+            ticket.heed = len(riders), land  # FETCH may take its time
             self._fetchers.note_sent()
             if connection.unposted:
                 await connection.hand_over(ticket, shield=True)
-            if riders:
-                await connection.receive(ticket, count=len(riders))
-                # At once: FETCH may take its time.
-                landing, riders = riders, ()
-                self._riders.land(landing, replies[: len(landing)], None)
             await connection.receive(ticket)
             found = _found(command, replies[-1])
             self._line.worked()
@@ -215,8 +218,7 @@ class Fetcher:
             problem = error
         finally:
             self._fetchers.fetching -= 1
-            if riders:
-                self._riders.land(riders, replies[: len(riders)], problem)
+            land()
             if run is None:
                 self._gate.give_back(names)
             else:
