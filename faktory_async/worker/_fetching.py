@@ -88,7 +88,7 @@ class Fetchers:
 
     def grow(self) -> None:
         """Add a fetcher if there is a slot for it besides the caller's own."""
-        if self.gate.slots.free > 1:
+        if self.gate.slots.free > 1 and self.at_work < self._most:
             self._add()
 
     def note_sent(self) -> None:
@@ -198,10 +198,7 @@ class Fetcher:
                 landing, riders = riders, ()
                 self._riders.land(landing, replies[: len(landing)], problem)
 
-        self._fetchers.fetching += 1
-        if self._leaving:
-            self._leaving = False
-            self._gate.left()
+        self._leave()
         try:
             command = self._fetchers.commands.fetch(names)
             ticket = connection.post((*riders, command), timeout=_PATIENCE, renewed=True)
@@ -223,20 +220,26 @@ class Fetcher:
                 self._gate.give_back(names)
             else:
                 self._gate.fill(names, run.queue)
-        if run is not None:
-            await self._begin(run, sent_at)
-            return True
-        return await self._brought_nothing(problem, complete=complete)
-
-    async def _begin(self, run: Run, sent_at: Moment) -> None:
-        """Start a run, and let it end, if it can do so at once, before the next FETCH leaves."""
-        self._fetchers.start(run)
-        at_once = self._now() - sent_at.monotonic <= self._line.at_once
-        self._gate.leave_soon()
-        self._leaving = True
-        await self._others_first()
+        if run is None:
+            return await self._brought_nothing(problem, complete=complete)
+        at_once = self._begin(run, sent_at)
+        await self._others_first()  # it may end at once, and its report ride in front of a FETCH
         if at_once:
             self._fetchers.grow()
+        return True
+
+    def _leave(self) -> None:
+        self._fetchers.fetching += 1
+        if self._leaving:
+            self._leaving = False
+            self._gate.left()
+
+    def _begin(self, run: Run, sent_at: Moment) -> bool:
+        """Start a run; return whether its FETCH had not to wait for it."""
+        self._gate.leave_soon()
+        self._leaving = True
+        self._fetchers.start(run)
+        return self._now() - sent_at.monotonic <= self._line.at_once
 
     async def _brought_nothing(self, problem: FaktoryError | None, *, complete: bool) -> bool:
         if isinstance(problem, ServerError):

@@ -69,10 +69,10 @@ class Gate:
         """Let the slot go over to the job of that queue, which FETCH has brought."""
         self._out.remove(names)
         self.brought += 1
-        self.slots.fill(names, queue)
         if self.brought == self._most:
             self.on_spent()
         if self.slots.limited:
+            self.slots.fill(names, queue)
             self._call_one()
 
     def give_back(self, names: Sequence[str]) -> None:
@@ -84,7 +84,8 @@ class Gate:
     def release(self, queue: str) -> None:
         """Give the slot of a job back."""
         self.slots.release(queue)
-        self._call_one()
+        if self._waiting or self.slots.limited:
+            self._call_one()
 
     # -- waiting --------------------------------------------------------------------------------
 

@@ -205,8 +205,8 @@ class Reports(Riders):
         packet = self._riding.pop(id(commands))
         self._take(packet, replies)
         # Cut by the worker's end, without an error, they may be executed too.
-        self._return(packet, executed=error is None or error.maybe_executed)
-        self._tell_of_rest()
+        if self._return(packet, executed=error is None or error.maybe_executed):
+            self._tell_of_rest()
 
     def missed(self) -> None:
         """Send by the line what counted on a FETCH that does not leave."""
@@ -304,15 +304,20 @@ class Reports(Riders):
         self._timeless.clear()
         return True
 
-    def _return(self, packet: _Packet, *, executed: bool) -> None:
-        """Take back, in its order, what goes on, and what was not answered and never will be."""
+    def _return(self, packet: _Packet, *, executed: bool) -> bool:
+        """Take back, in its order, what goes on, and what was not answered and never will be.
+
+        Returns:
+            Whether there is any.
+        """
         if packet.taken == len(packet.commands) and not packet.onward:
-            return  # as nearly always
+            return False  # as nearly always
         rest = [report for report in packet.reports[packet.taken :] if report is not None]
         if executed:
             for report in rest:
                 report.unanswered(packet.sent_at)
         self._again.extendleft(reversed(packet.onward + rest))
+        return True
 
     def _finish(self, report: Report, end: End) -> None:
         verdict = end.verdict

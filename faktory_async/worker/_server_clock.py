@@ -7,16 +7,16 @@ from faktory_async.worker._reservation import Moment
 
 
 class ServerClock:
-    """The server's clock, as far ahead as it can be: early is what would do harm."""
+    """The server's clock, as far ahead as it can be: early is what would do harm.
+
+    Attributes:
+        known: Whether the server was asked.
+    """
 
     def __init__(self) -> None:
+        self.known = False
         self._told = 0.0
         self._told_at: Moment | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether the server was asked."""
-        return self._told_at is not None
 
     def set(self, told: datetime | None, asked_at: Moment) -> None:
         """Take what the server said.
@@ -27,6 +27,7 @@ class ServerClock:
         """
         self._told = asked_at.wall if told is None else told.timestamp()
         self._told_at = asked_at
+        self.known = True
 
     def now(self, moment: Moment) -> float:
         """Return the server's Unix time at a moment of ours; to be called once it is known."""

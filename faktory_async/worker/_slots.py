@@ -39,9 +39,8 @@ class Slots:
 
     def fill(self, queues: Sequence[str], queue: str) -> None:
         """Note that this FETCH has brought a job of one queue, which keeps the slot."""
-        if self.limited:
-            self._change(queues, 1)
-            self._change((queue,), -1)
+        self._change(queues, 1)
+        self._change((queue,), -1)
 
     def give_back(self, queues: Sequence[str]) -> None:
         """Note that this FETCH has brought nothing."""
