@@ -91,7 +91,7 @@ async def test_the_operators_word_is_obeyed(
             async def operate() -> None:
                 # The server can crash when it is told so while workers connect: a fetcher, the
                 # heart and this client make three.
-                while (await client.info()).server.connections < 3:
+                while (await client.info()).server.connections < 3 or not worker.stats.acked:
                     await anyio.lowlevel.checkpoint()
                 await anyio.to_thread.run_sync(post)
                 if order == "quiet":
