@@ -97,6 +97,7 @@ class Bulk:
         self._connection: Connection | None = None  # in order, the one in use
         self._due = 0  # and how many replies are due on it
         self._raised: Exception | None = None  # by `progress`
+        self._stopped = False  # by that, or by trouble with the server
         self._exhausted = False
 
     async def run(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> None:
@@ -131,7 +132,9 @@ class Bulk:
             await self._read_async(jobs)
         else:
             for job in jobs:
-                await self._add(job)
+                frame = self._cut(job, job) if self._through is None else await self._prepared(job)
+                if frame is not None or not self._cutter.read % _BREATH:
+                    await self._pause(frame)
                 if self._stopped:
                     return
         if not self._stopped:
@@ -143,36 +146,39 @@ class Bulk:
         source = aiter(jobs)
         try:
             async for job in source:
-                await self._add(job)
+                frame = self._cut(job, job) if self._through is None else await self._prepared(job)
+                if frame is not None or not self._cutter.read % _BREATH:
+                    await self._pause(frame)
                 if self._stopped:
                     return
         finally:
             if isinstance(source, AsyncGenerator):  # nobody else may hold it
                 await source.aclose()
 
-    async def _add(self, job: Job) -> None:
-        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
-            raise InvalidJobError(f"must be a Job, not {type(job).__name__}")
-        frame = await self._prepared(job) if self._through is not None else self._cut(job.jid, job)
+    async def _pause(self, frame: Frame | None) -> None:
+        """Dispatch a frame that is complete, else let the others have their turn."""
         if frame is not None:
             await self._dispatch(frame)
-        elif not self._cutter.read % _BREATH:
+        else:
             await anyio.lowlevel.checkpoint()
 
     async def _prepared(self, job: Job) -> Frame | None:
         if self._through is None:
             raise AssertionError("there is no middleware")
+        _check_is_job(job)
         try:
             ready = await self._through(job)
         except Exception as error:  # noqa: BLE001 - whatever a middleware raises, it is this job's
             return self._cutter.refuse(job.jid, error)
-        return self._cut(job.jid, ready)
+        return self._cut(ready, job)
 
-    def _cut(self, jid: str, job: Job) -> Frame | None:
+    def _cut(self, job: Job, source: Job) -> Frame | None:
+        """Take a job in: one of the source, or what the middleware made of it."""
         try:
             data = encoded(job, self._max_job)
         except (InvalidJobError, UserWarning) as error:  # a warning that is made an error
-            return self._cutter.refuse(jid, error)
+            _check_is_job(source)
+            return self._cutter.refuse(source.jid, error)
         if job.custom and self._edition.matters_to(job):
             self.asks_for_enterprise = True
         return self._cutter.add(job.jid, data)
@@ -180,10 +186,6 @@ class Bulk:
     @property
     def _active(self) -> int:
         return self._under_way - self._waiting
-
-    @property
-    def _stopped(self) -> bool:
-        return self._report.error is not None or self._raised is not None
 
     # -- frames -------------------------------------------------------------------------------
 
@@ -265,7 +267,7 @@ class Bulk:
 
     def _post(self, frame: Frame, jids: list[str], connection: Connection) -> None:
         self._counters.frames += 1
-        command = PushBulk([frame.jobs[jid] for jid in jids])
+        command = PushBulk(list(map(frame.jobs.__getitem__, jids)))
         self._out[frame] = _Out(jids, command, connection, connection.post([command]))
 
     async def _hand_over(self, frame: Frame) -> None:
@@ -291,8 +293,11 @@ class Bulk:
         self._answered(frame, out.jids, errors)
 
     def _answered(self, frame: Frame, jids: list[str], errors: dict[str, FaktoryError]) -> None:
-        rest = meant_for_all(jids, errors) if errors else None
-        for jid in jids if errors else ():
+        if not errors:
+            frame.settle(jids, None)
+            return
+        rest = meant_for_all(jids, errors)
+        for jid in jids:
             if (error := errors.get(jid)) is not None:
                 frame.settle([jid], error)
         for trouble in (*errors.values(), rest):
@@ -307,6 +312,7 @@ class Bulk:
         self._stop(error)
 
     def _stop(self, error: FaktoryError) -> None:
+        self._stopped = True
         if self._report.error is None:
             self._report.error = error
 
@@ -341,6 +347,7 @@ class Bulk:
         try:
             self._progress(self._report)
         except Exception as error:  # noqa: BLE001 - it is raised again where everything has ended
+            self._stopped = True
             self._raised = self._raised or error
 
     def _conclude(self) -> None:
@@ -420,6 +427,11 @@ class Bulk:
             self._release()
             self._end(frame)
         self._tell()
+
+
+def _check_is_job(value: object) -> None:
+    if not isinstance(value, Job):
+        raise InvalidJobError(f"must be a Job, not {type(value).__name__}") from None
 
 
 def _is_the_jobs_own(error: FaktoryError) -> bool:

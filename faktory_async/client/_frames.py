@@ -1,7 +1,7 @@
 """Cutting a stream of jobs into the frames of PUSHB. Pure."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -83,9 +83,13 @@ class Frame:
         self.sent = False
         self.error: FaktoryError | None = None
 
-    def settle(self, jids: Iterable[str], error: Exception | None) -> None:
+    def settle(self, jids: Collection[str], error: Exception | None) -> None:
         """Note what became of these jobs, once they were sent: an error, or None for stored."""
         self.sent = True
+        if error is None and len(jids) == len(self.jobs):  # all of them at once, as nearly always
+            self.accepted += len(jids)
+            self.jobs.clear()
+            return
         for jid in jids:
             del self.jobs[jid]
             if error is None:
@@ -109,7 +113,6 @@ class Cutter:
         self.read = 0
         self.frame = Frame(0)
         self._most = most
-        self._count = 0
 
     def add(self, jid: str, data: bytes) -> Frame | None:
         """Take a job in; return a frame where one is complete."""
@@ -120,23 +123,19 @@ class Cutter:
             frame = self.frame
         frame.jobs[jid] = data
         frame.size += len(data)
-        return self._counted() or complete
+        self.read += 1
+        return self.rest() if self.read - frame.start == self._most else complete
 
     def refuse(self, jid: str, error: Exception) -> Frame | None:
         """Take note of a job that cannot be sent; return a frame where one is complete."""
         complete = self.rest() if jid in self.frame.jobs or jid in self.frame.errors else None
         self.frame.errors[jid] = error
-        return self._counted() or complete
+        self.read += 1
+        return self.rest() if self.read - self.frame.start == self._most else complete
 
     def rest(self) -> Frame | None:
         """Return what has come since the last frame, if anything has."""
-        if not self._count:
+        if self.read == self.frame.start:
             return None
         complete, self.frame = self.frame, Frame(self.read)
-        self._count = 0
         return complete
-
-    def _counted(self) -> Frame | None:
-        self.read += 1
-        self._count += 1
-        return self.rest() if self._count == self._most else None
