@@ -261,13 +261,16 @@ class GroupCommit:
         now = self._native.now()
         command = PushBulk([waiter.data for waiter in waiters])
         frame = Frame(waiters, connection, command, now, now + self._patience)
+        longest = 0.0  # that anybody asked for
         for each in waiters:
             each.frame = frame
+            if each.strict and each.seconds > longest:
+                longest = each.seconds
         leader.duty = frame
         self._frames[frame] = None
         self.frames += 1
         try:
-            frame.ticket = connection.post([command], timeout=self._patience_for(frame))
+            frame.ticket = connection.post([command], timeout=self._patience_for(frame, longest))
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
@@ -328,9 +331,8 @@ class GroupCommit:
 
     # -- frames -------------------------------------------------------------------------------
 
-    def _patience_for(self, frame: Frame) -> float | None:
-        """The connection's own patience, or more where somebody asked for it."""
-        longest = frame.longest
+    def _patience_for(self, frame: Frame, longest: float) -> float | None:
+        """The connection's own patience, or more where somebody asked for so much."""
         if longest <= self._patience:
             return None
         if not all(waiter.strict for waiter in frame.waiters):

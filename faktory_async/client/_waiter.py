@@ -121,12 +121,3 @@ class Frame(Struct, eq=False):
     def ends_for(self, waiter: Waiter) -> float:
         """Return until when that push waits for the frame, on anyio's clock."""
         return waiter.deadline if waiter.strict else self.usual_end
-
-    @property
-    def longest(self) -> float:
-        """The longest time that any of its pushes asked for, 0 where none did."""
-        longest = 0.0
-        for waiter in self.waiters:  # a loop, since almost always it is one, or none is strict
-            if waiter.strict and waiter.seconds > longest:
-                longest = waiter.seconds
-        return longest

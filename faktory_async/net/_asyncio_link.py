@@ -10,7 +10,7 @@ import contextlib
 import math
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from faktory_async.net._link import Link
@@ -25,9 +25,10 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     def __init__(self, on_connect: "Callable[[AsyncioLink], None] | None" = None) -> None:
         self._on_connect = on_connect
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
-        self._look: Callable[[], bool] | None = None
+        self._look: Callable[[], Sequence[object]] | None = None
         self._encrypted = False
         self._exact = False
         self._chunks: list[bytes] = []
@@ -57,7 +58,7 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._encrypted = transport.get_extra_info("sslcontext") is not None
         # TLS holds bytes of its own, and Windows writes behind the loop's back.
         self._exact = not self._encrypted and sys.platform != "win32"
-        self._closed = asyncio.get_running_loop().create_future()
+        self._closed = self._loop.create_future()
         if not self._encrypted:
             transport.set_write_buffer_limits(high=0)
         if self._on_connect is not None:
@@ -123,34 +124,31 @@ class AsyncioLink(asyncio.Protocol, Link):
         while not self._chunks:
             if self._is_at_end():
                 return b""
-            await self._woken(math.inf)
+            await self._news(math.inf)
         return self._taken()
 
     async def pump(self, take: Callable[[bytes], bool], deadline: float) -> bool:
         """Pump with one timer for many calls: where it is early, it is set anew."""
         if self._chunks and take(self._taken()):
             return True
-        while not self._is_at_end():
-            if asyncio.get_running_loop().time() >= deadline:
+        while not self._eof:
+            if self._loop.time() >= deadline:
                 return False
             self._take = take
             try:
-                if await self._woken(deadline):
+                if await self._news(deadline):
                     return True
             finally:
-                self._take = None
+                self._take = self._reader = None
+                self._deadline = math.inf
+        self._is_at_end()
         return take(b"")
 
-    async def _woken(self, deadline: float) -> bool:
-        """Wait for anything new, or until the deadline; return whether a `take` has enough."""
-        loop = asyncio.get_running_loop()
-        self._wake_by(deadline, loop)
-        self._reader = loop.create_future()
-        try:
-            return await self._reader
-        finally:
-            self._reader = None
-            self._deadline = math.inf
+    def _news(self, deadline: float) -> asyncio.Future[bool]:
+        """Return what the reader waits for: its result is whether a `take` has enough."""
+        self._wake_by(deadline)
+        reader = self._reader = self._loop.create_future()
+        return reader
 
     def _is_at_end(self) -> bool:
         if self._eof and self._lost is not None:
@@ -169,7 +167,7 @@ class AsyncioLink(asyncio.Protocol, Link):
     def readable(self) -> bool:
         if self._chunks or self._eof or self._over:
             return True
-        return self._look is not None and self._look()
+        return self._look is not None and bool(self._look())
 
     def unsent(self) -> int:
         if self._kept or not self._writing_paused or not self._exact or self._transport is None:
@@ -209,7 +207,7 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     async def _drained(self) -> None:
         while self._writing_paused and not self._over:
-            writer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            writer: asyncio.Future[None] = self._loop.create_future()
             self._writers.append(writer)
             try:
                 await writer
@@ -218,20 +216,19 @@ class AsyncioLink(asyncio.Protocol, Link):
         if self._writing_paused:
             raise self._lost or ConnectionResetError("the connection was lost while sending")
 
-    def _wake_by(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake_by(self, deadline: float) -> None:
         """Wake the reader at that time at the latest."""
         self._deadline = deadline
         if deadline == math.inf or (self._alarm is not None and self._alarm.when() <= deadline):
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = loop.call_at(deadline, self._ring)
+        self._alarm = self._loop.call_at(deadline, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
-        loop = asyncio.get_running_loop()
-        if self._deadline > loop.time():
-            self._wake_by(self._deadline, loop)
+        if self._deadline > self._loop.time():
+            self._wake_by(self._deadline)
         else:
             self._wake_reader()
 

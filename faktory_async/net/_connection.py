@@ -94,7 +94,9 @@ class Connection:
     @property
     def usable(self) -> bool:
         """Whether a command may be sent now: idle, and not a byte or an end has come in since."""
-        return self.idle and not self._link.readable()
+        return (
+            self._session.state is State.READY and self._error is None and not self._link.readable()
+        )
 
     @property
     def closed(self) -> bool:
@@ -245,9 +247,8 @@ class Connection:
 
         Cancelled, nothing is lost: it can be called again, by another task too.
         """
-        wanted = len(ticket.commands)
-        while len(ticket.replies) < wanted:
-            if not await self._progress(ticket, wanted, ticket.deadline):
+        while len(ticket.replies) < len(ticket.commands):
+            if not await self._progress(ticket, len(ticket.commands), ticket.deadline):
                 await self._settle(ticket)
 
     # -- the end ----------------------------------------------------------------------------
@@ -337,7 +338,8 @@ class Connection:
             return True
         finally:
             self._reading = None
-            self._tell_others()
+            if self._news is not None:
+                self._tell_others()
 
     async def _read_by_another(self, ticket: Ticket) -> None:
         """Wait until the one who reads has taken something in, or has gone."""
@@ -345,8 +347,8 @@ class Connection:
         if self._news is None:
             self._news = anyio.Event()
         await self._news.wait()
-        if self._pieces != pieces:
-            self._renew(ticket)
+        if ticket.patience is not None and self._pieces != pieces:
+            self._renew(ticket, ticket.patience)
 
     def _tell_others(self) -> None:
         """Let those look around who wait for the one who reads."""
@@ -354,10 +356,9 @@ class Connection:
             self._news.set()
             self._news = None
 
-    def _renew(self, ticket: Ticket) -> None:
+    def _renew(self, ticket: Ticket, patience: float) -> None:
         """Move the deadline of a ticket that every piece of a reply moves."""
-        if ticket.patience is not None:
-            ticket.deadline = self._native.now() + ticket.patience
+        ticket.deadline = self._native.now() + patience
 
     async def _settle(self, ticket: Ticket) -> None:
         """Come to an end when the time is over: take what is there already, or give up.
@@ -374,7 +375,7 @@ class Connection:
         if ticket.done:
             return
         if ticket.patience is not None and self._pieces != pieces and self._error is None:
-            self._renew(ticket)
+            self._renew(ticket, ticket.patience)
         else:
             self._give_up(CommandTimeoutError("the server did not answer in time"))
             raise self._failure(ticket)
@@ -382,7 +383,8 @@ class Connection:
     def _take_in(self, data: bytes) -> bool:
         """Take in what has arrived; return whether the one who reads has to look at it."""
         self._pieces += 1
-        self._tell_others()
+        if self._news is not None:
+            self._tell_others()
         try:
             self._session.receive(data)
         except FaktoryError as error:
@@ -393,7 +395,8 @@ class Connection:
         ticket = self._reading
         if ticket is None or not data:
             return True
-        self._renew(ticket)
+        if ticket.patience is not None:
+            self._renew(ticket, ticket.patience)
         return len(ticket.replies) >= self._wanted
 
     def _give_up(self, error: FaktoryError) -> None:

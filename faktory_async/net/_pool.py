@@ -97,7 +97,7 @@ class Pool:
         self._max_idle = max_connections if max_idle is None else max_idle
         self._expiry = math.inf if idle_expiry is None else idle_expiry
         self.ledger = Ledger() if ledger is None else ledger
-        self._at_home: Native | None = None
+        self._native = Native()
         self._idle: list[tuple[Connection, float]] = []  # and since when; the oldest first
         self._lent: set[Connection] = set()  # for a block
         self._dials: set[anyio.CancelScope] = set()
@@ -271,7 +271,7 @@ class Pool:
         if not self._idle:
             return None
         connection, since = self._idle.pop()
-        if self._expiry < math.inf and since + self._expiry <= self._now():
+        if self._expiry < math.inf and since + self._expiry <= self._native.now():
             self._idle.append((connection, since))
             self._expire()  # and so are the others, which were used before it
             return None
@@ -281,7 +281,7 @@ class Pool:
         """Put a connection to the idle ones, unless there are enough of them."""
         since = 0.0
         if self._expiry < math.inf:
-            since = self._now()
+            since = self._native.now()
             if self._idle:
                 self._expire()
         if len(self._idle) >= self._max_idle:
@@ -291,15 +291,10 @@ class Pool:
 
     def _expire(self) -> None:
         """End those that were idle for too long."""
-        now = self._now()
+        now = self._native.now()
         while self._idle and self._idle[0][1] + self._expiry <= now:
             self._discard(self._idle.pop(0)[0])
             self._free_slot()
-
-    def _now(self) -> float:
-        if self._at_home is None:  # before the first connection there is perhaps no event loop yet
-            self._at_home = Native()
-        return self._at_home.now()
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -337,6 +332,7 @@ class Pool:
 
     async def _new(self) -> Connection:
         """Dial and note what came of it."""
+        self._native = Native()  # before the first dial there was perhaps no event loop yet
         with anyio.CancelScope() as scope:
             self._dials.add(scope)
             try:

@@ -3,7 +3,8 @@
 import contextlib
 import select
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -81,21 +82,20 @@ class StreamLink(Link):
 
 def socket_readable(sock: socket.socket) -> bool:
     """Tell without waiting whether a read would not block: data, end of stream or an error."""
-    return sock.fileno() < 0 or look_at(sock)()
+    return sock.fileno() < 0 or bool(look_at(sock)())
 
 
-def look_at(sock: socket.socket) -> Callable[[], bool]:
-    """Return what tells `socket_readable` of one socket, for less.
+def look_at(sock: socket.socket) -> Callable[[], Sequence[object]]:
+    """Return what tells, by anything or nothing, `socket_readable` of one socket, for less.
 
     It knows the socket by its descriptor, which may be another one's once this one is closed: from
     then on it must not be asked.
     """
     if not hasattr(select, "poll"):  # Windows
-        return lambda: bool(select.select([sock], [], [], 0)[0])
+        return lambda: select.select([sock], [], [], 0)[0]
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    ask = poll.poll  # a new poll for every question would cost as much again as the question
-    return lambda: bool(ask(0))
+    return partial(poll.poll, 0)  # to make a poll costs more than to ask it
 
 
 def shut_down(sock: socket.socket, how: int) -> None:

@@ -107,10 +107,9 @@ class ClientSession:
             ClientStateError: before the handshake is done, or after the end.
         """
         data, ends = self._encoded(commands)
-        begun = self.state is State.READY and self._reader.pending
-        self._begin(Event.COMMAND)
-        if begun:
+        if self.state is State.READY and self._reader.pending:
             self._uninvited = True
+        self._begin(Event.COMMAND)
         self.written = ends[-1]
         ticket = Ticket(tuple(commands), ends)
         self._tickets.append(ticket)
@@ -175,7 +174,7 @@ class ClientSession:
                 ticket.heed[1]()
             if len(ticket.replies) == len(ticket.commands):
                 self._tickets.popleft()
-            self._move(Event.REPLY if self._tickets else Event.LAST_REPLY)
+            self.state = advance(self.state, Event.REPLY if self._tickets else Event.LAST_REPLY)
         elif self.state is State.GREETING:
             self.greeting = parse_greeting(reply)
             self._move(Event.HI)

@@ -69,6 +69,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 
 def advance(state: State, event: Event) -> State:
     """Return the state after the event."""
-    if state in (State.CLOSED, State.BROKEN):
-        return state
-    return TRANSITIONS.get((state, event), State.BROKEN)
+    after = TRANSITIONS.get((state, event))
+    if after is not None:
+        return after
+    return state if state in (State.CLOSED, State.BROKEN) else State.BROKEN
