@@ -178,15 +178,10 @@ class GroupCommit:
 
     async def _wait(self, waiter: Waiter) -> None:
         """Wait for an outcome or a baton, and keep the time where that is its turn."""
-        native = self._native
         alarm = self._alarm(waiter)
-        if alarm == math.inf:
-            await waiter.woken(native.event)
-            return
-        with anyio.CancelScope(deadline=alarm):
-            await waiter.woken(native.event)
-            return
-        self._look_at_the_clock(waiter)
+        await waiter.woken(self._native.event, alarm)
+        if alarm <= self._native.now():
+            self._look_at_the_clock(waiter)
 
     def _alarm(self, waiter: Waiter) -> float:
         """When it has to look at the clock: only those in front do, for all behind them."""

@@ -1,5 +1,6 @@
 """One push on its way, and the frame that carries it."""
 
+import math
 from collections.abc import Callable
 
 import anyio
@@ -86,11 +87,14 @@ class Waiter(Struct, eq=False):
         if self._event is not None:
             self._event.set()
 
-    async def woken(self, make_event: Callable[[], Event]) -> None:
-        """Return when it is to look around."""
+    async def woken(self, make_event: Callable[[], Event], alarm: float) -> None:
+        """Return when it is to look around, at the latest at `alarm`, on anyio's clock."""
         event = self._event = make_event()
         try:
-            await event.wait()
+            if alarm == math.inf:
+                await event.wait()
+            else:
+                await event.wait_until(alarm)
         finally:
             self._event = None
 

@@ -124,7 +124,10 @@ class AsyncioLink(asyncio.Protocol, Link):
         while not self._chunks:
             if self._is_at_end():
                 return b""
-            await self._news(math.inf)
+            try:
+                await self._news(math.inf)
+            finally:
+                self._reader = None
         return self._taken()
 
     async def pump(self, take: Callable[[bytes], bool], deadline: float) -> bool:

@@ -24,6 +24,10 @@ class Event(Protocol):
         """Return once it is set."""
         ...
 
+    async def wait_until(self, deadline: float) -> None:
+        """Return once it is set, or at that time on anyio's clock."""
+        ...
+
 
 def here() -> object:
     """Return what tells the running event loop from others."""
@@ -54,7 +58,7 @@ class Native:
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
-        self.event: Callable[[], Event] = _anyio_event
+        self.event: Callable[[], Event] = _AnyioEvent
         self.others_first: Callable[[], Awaitable[None]] = checkpoint
         if on_asyncio():
             self.now = asyncio.get_running_loop().time
@@ -77,6 +81,28 @@ class _FutureEvent:
     async def wait(self) -> None:
         await self._future
 
+    async def wait_until(self, deadline: float) -> None:
+        alarm = self._future.get_loop().call_at(deadline, self.set)
+        try:
+            await self._future
+        finally:
+            alarm.cancel()
+
+
+class _AnyioEvent:
+    """An event of anyio, for one task."""
+
+    __slots__ = ("_event", "set", "wait")
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self.set = self._event.set
+        self.wait = self._event.wait
+
+    async def wait_until(self, deadline: float) -> None:
+        with anyio.CancelScope(deadline=deadline):
+            await self._event.wait()
+
 
 class _OneRound:
     """What `asyncio.sleep(0)` awaits: one round of the event loop."""
@@ -85,7 +111,3 @@ class _OneRound:
 
     def __await__(self) -> Generator[None]:
         yield
-
-
-def _anyio_event() -> Event:
-    return anyio.Event()

@@ -64,6 +64,26 @@ async def test_a_wait_ends_with_its_scope_and_the_event_may_be_set_after_that() 
     await checkpoint()
 
 
+@in_virtual_time
+async def test_a_wait_ends_at_its_time_or_with_the_event() -> None:
+    began = anyio.current_time()
+    await Native().event().wait_until(began + 2)
+    assert anyio.current_time() - began == pytest.approx(2)
+    event = Native().event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(event.wait_until, began + 60)
+        await anyio.sleep(1)
+        event.set()
+    assert anyio.current_time() - began == pytest.approx(3)
+
+
+@in_virtual_time
+async def test_a_time_that_is_over_ends_a_wait_at_once() -> None:
+    began = anyio.current_time()
+    await Native().event().wait_until(began - 1)
+    assert anyio.current_time() == pytest.approx(began)
+
+
 @on_asyncio_loops
 async def test_a_wait_can_be_cancelled_natively() -> None:
     event = Native().event()
