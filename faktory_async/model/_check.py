@@ -270,7 +270,13 @@ def check_names(jobtype: str, jid: str, queue: str) -> None:
     # Nearly all are seen to be sound at once; what is wrong with one, its own check says.
     if type(jobtype) is not str or not jobtype or not jobtype.isascii():
         check_jobtype(jobtype)
-    if type(jid) is not str or not _is_plain_jid(jid):
+    # Most are letters and digits, which bytes tell sooner than text with its tables of Unicode.
+    if (
+        type(jid) is not str
+        or not jid.isascii()
+        or not jid.encode().isalnum()
+        or len(jid) < MIN_JID_LENGTH
+    ):
         check_jid(jid)
     if type(queue) is not str or queue not in _sound_queues:
         check_queue(queue)
