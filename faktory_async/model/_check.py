@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeGuard
 import msgspec
 
 from faktory_async.errors import InvalidJobError
+from faktory_async.model._kinds import is_dict, is_list
 
 MAX_NESTING: Final = 500
 """The deepest nesting that is sent; `args` and `custom` themselves are the first level."""
@@ -70,8 +71,8 @@ def as_args(value: Sequence[Any]) -> list[Any]:
             f"must be a sequence of JSON values such as [1, 2], not {_name(value)}", path="args"
         )
     args = list(value)
-    if unusual(args):
-        check_json(args, "args")
+    if others := no_scalars(args):
+        check_others(others, args, "args")
     return args
 
 
@@ -95,8 +96,10 @@ def check_custom(custom: dict[str, Any]) -> None:
     Raises:
         InvalidJobError: otherwise.
     """
-    if unusual(custom.values()) or not _are_sound_keys(custom):
-        check_json(custom, "custom")
+    if not _are_sound_keys(custom):
+        raise _first_fault(custom, "custom")
+    if others := no_scalars(custom.values()):
+        check_others(others, custom, "custom")
 
 
 def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -109,32 +112,54 @@ def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping)
 
 
-def check_json(root: list[Any] | dict[Any, Any], field: str) -> None:
-    """Check that everything in a container is JSON that arrives at the other end as it is.
+def no_scalars(values: Iterable[object]) -> list[object]:
+    """Return the values that are no sound scalars: containers, and what cannot be sent."""
+    others: list[object] = []
+    for value in values:
+        if type(value) is str and (value.isascii() or is_encodable(value)):
+            continue
+        if type(value) is int and -MAX_INT <= value <= MAX_INT:
+            continue
+        if type(value) is bool or value is None:
+            continue
+        if type(value) is float and isfinite(value):
+            continue
+        others.append(value)
+    return others
+
+
+def check_others(others: list[object], root: list[Any] | dict[Any, Any], field: str) -> None:
+    """Check that those values of a container that are no scalars arrive as they are, all through.
+
+    Args:
+        others: What `no_scalars` says of the container's values.
+        root: The container.
+        field: The field that it is.
 
     Raises:
         InvalidJobError: naming the path of the first value that would not, nearest to the root.
     """
     # Paths cost more than all the rest, so they are worked out only where one is asked for.
-    if not _is_sound(root):
+    if not _are_sound(others):
         raise _first_fault(root, field)
 
 
-def _is_sound(root: list[Any] | dict[Any, Any]) -> bool:
-    level: Iterable[list[Any] | dict[Any, Any]] = (root,)
-    for _ in range(MAX_NESTING):
+def _are_sound(others: Iterable[object]) -> bool:
+    """Whether the values of a root that are no scalars are containers of JSON, not too deep."""
+    for _ in range(MAX_NESTING - 1):
         # By identity: a container that holds itself twice must not double the work per level.
-        deeper: dict[int, list[Any] | dict[Any, Any]] = {}
-        for container in level:
-            if isinstance(container, list):
-                sound = _are_sound(container, deeper)
+        level = {id(value): value for value in others}
+        deeper: list[object] = []
+        for container in level.values():
+            if is_list(container):
+                deeper += no_scalars(container)
+            elif is_dict(container) and _are_sound_keys(container):
+                deeper += no_scalars(container.values())
             else:
-                sound = _are_sound_keys(container) and _are_sound(container.values(), deeper)
-            if not sound:
                 return False
         if not deeper:
             return True
-        level = deeper.values()
+        others = deeper
     return False
 
 
@@ -145,32 +170,6 @@ def _are_sound_keys(keys: Iterable[object]) -> bool:
         if _key_complaint(key):
             return False
     return True
-
-
-def _are_sound(values: Iterable[object], deeper: dict[int, list[Any] | dict[Any, Any]]) -> bool:
-    """Whether all scalars among the values are; the containers are added to `deeper`."""
-    for value in unusual(values):
-        if _is_container(value):
-            deeper[id(value)] = value
-        elif _complaint(value):
-            return False
-    return True
-
-
-def unusual(values: Iterable[object]) -> list[object]:
-    """Return the values that need a second look: all but sound scalars of the frequent kinds."""
-    others: list[object] = []
-    for value in values:
-        if type(value) is str and value.isascii():
-            continue
-        if type(value) is int and -MAX_INT <= value <= MAX_INT:
-            continue
-        if type(value) is bool or value is None:
-            continue
-        if type(value) is float and isfinite(value):
-            continue
-        others.append(value)
-    return others
 
 
 def _first_fault(root: list[Any] | dict[Any, Any], field: str) -> InvalidJobError:

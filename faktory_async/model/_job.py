@@ -17,10 +17,10 @@ from faktory_async.model._check import (
     as_utc,
     check_custom,
     check_int,
-    check_json,
     check_names,
+    check_others,
     check_queue,
-    unusual,
+    no_scalars,
 )
 from faktory_async.model._document import read_document
 from faktory_async.model._duration import seconds
@@ -193,8 +193,8 @@ class Job(_Positional, frozen=True, kw_only=True):
                 queue are none that this library sends.
         """
         check_names(self.jobtype, self.jid, self.queue)
-        if unusual(self.args):
-            check_json(self.args, "args")
+        if others := no_scalars(self.args):
+            check_others(others, self.args, "args")
         if self.custom:
             check_custom(self.custom)
         wire = _Wire(
