@@ -389,15 +389,16 @@ class Connection:
             self._session.receive(data)
         except FaktoryError as error:
             self._give_up(error)
-            return True
         if not data:
             self._give_up(ConnectionLostError("the server closed the connection"))
         ticket = self._reading
-        if ticket is None or not data:
+        if ticket is None:
             return True
         if ticket.patience is not None:
             self._renew(ticket, ticket.patience)
-        return len(ticket.replies) >= self._wanted
+        if ticket.heed is not None:
+            ticket.heed()
+        return self._error is not None or len(ticket.replies) >= self._wanted
 
     def _give_up(self, error: FaktoryError) -> None:
         """Remember why, and abort: only then is it sure that what stayed here never leaves."""

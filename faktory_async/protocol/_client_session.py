@@ -36,8 +36,8 @@ class Ticket(Struct, eq=False):
         patience: By how many seconds from then every piece of a reply moves the deadline; None
             where it stands.
         replies: What has arrived so far, in the order of the commands.
-        heed: How many replies somebody cares for already, and what is called as soon as they are
-            there; it must not raise.
+        heed: Called by whoever brings the bytes, when replies may have come, for what cannot wait
+            until a task wakes. It must not raise.
     """
 
     commands: Sequence[Command[Any]]
@@ -45,7 +45,7 @@ class Ticket(Struct, eq=False):
     deadline: float = math.inf
     patience: float | None = None
     replies: list[Reply] = []
-    heed: tuple[int, Callable[[], None]] | None = None
+    heed: Callable[[], None] | None = None
 
     @property
     def done(self) -> bool:
@@ -170,8 +170,6 @@ class ClientSession:
         if self.state is State.BUSY and not self._uninvited:
             ticket = self._tickets[0]
             ticket.replies.append(reply)
-            if ticket.heed is not None and len(ticket.replies) == ticket.heed[0]:
-                ticket.heed[1]()
             if len(ticket.replies) == len(ticket.commands):
                 self._tickets.popleft()
             self.state = advance(self.state, Event.REPLY if self._tickets else Event.LAST_REPLY)

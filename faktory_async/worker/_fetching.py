@@ -7,12 +7,12 @@ fetcher waits for besides it may be cut short, the FETCH itself is awaited.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from faktory_async.errors import FaktoryError, InvalidJobError, ServerError
 from faktory_async.model import Envelope
 from faktory_async.net import Connection, Native
-from faktory_async.protocol import Fetch, OversizedReply, Reply
+from faktory_async.protocol import BulkReply, Command, Fetch, OversizedReply, Reply, Ticket
 from faktory_async.worker._gate import Gate
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Line
@@ -136,6 +136,11 @@ class Fetcher:
         self._now = native.now
         self._others_first = native.others_first
         self._clock = clock()
+        # Of the FETCH that is out, or was last.
+        self._sent_at = self._clock()
+        self._aboard: Sequence[Command[Any]] = ()  # the riders whose replies have not come
+        self._ticket: Ticket | None = None
+        self._run: Run | None = None
 
     async def run(self) -> None:
         """Fetch until the worker is quiet or this fetcher is one too many, and say goodbye.
@@ -185,45 +190,38 @@ class Fetcher:
 
         One coroutine from the FETCH to its reply: every wake-up goes through all there are.
         """
-        run: Run | None = None
         problem: FaktoryError | None = None
         complete = self._gate.complete
-        sent_at = self._clock()
-        riders = self._riders.board(sent_at)
-        replies: Sequence[Reply] = ()
-
-        def land() -> None:
-            nonlocal riders
-            if riders:
-                landing, riders = riders, ()
-                self._riders.land(landing, replies[: len(landing)], problem)
-
+        sent_at = self._sent_at = self._clock()
+        self._aboard = self._riders.board(sent_at)
+        self._ticket = self._run = None
         self._leave()
         try:
             command = self._fetchers.commands.fetch(names)
-            ticket = connection.post((*riders, command), timeout=_PATIENCE, renewed=True)
-            replies = ticket.replies
-            ticket.heed = len(riders), land  # FETCH may take its time
+            ticket = connection.post((*self._aboard, command), timeout=_PATIENCE, renewed=True)
+            self._ticket = ticket
+            ticket.heed = self._heed
             self._fetchers.note_sent()
             if connection.unposted:
                 await connection.hand_over(ticket, shield=True)
             await connection.receive(ticket)
-            found = _found(command, replies[-1])
+            if self._run is None:
+                _refused(command, ticket.replies[-1])
             self._line.worked()
-            run = None if found is None else _run(found, sent_at)
         except FaktoryError as error:
             problem = error
         finally:
             self._fetchers.fetching -= 1
-            land()
-            if run is None:
+            self._land(problem)
+            if self._run is None:
                 self._gate.give_back(names)
             else:
-                self._gate.fill(names, run.queue)
-        if run is None:
+                self._gate.fill(names, self._run.queue)
+        if self._run is None:
             return await self._brought_nothing(problem, complete=complete)
-        at_once = self._begin(run, sent_at)
-        await self._others_first()  # it may end at once, and its report ride in front of a FETCH
+        at_once = self._now() - sent_at.monotonic <= self._line.at_once
+        if self._run.begun_at is None:
+            await self._others_first()  # it may end at once, and its report ride along
         if at_once:
             self._fetchers.grow()
         return True
@@ -234,12 +232,25 @@ class Fetcher:
             self._leaving = False
             self._gate.left()
 
-    def _begin(self, run: Run, sent_at: Moment) -> bool:
-        """Start a run; return whether its FETCH had not to wait for it."""
-        self._gate.leave_soon()
-        self._leaving = True
-        self._fetchers.start(run)
-        return self._now() - sent_at.monotonic <= self._line.at_once
+    def _heed(self) -> None:
+        """Take what has come before this fetcher wakes: neither reports nor a job wait for it."""
+        ticket = self._ticket
+        if ticket is None:
+            raise AssertionError("replies without a ticket")
+        if len(ticket.replies) >= len(self._aboard):
+            self._land(None)
+        if ticket.done and (run := _run(ticket.replies[-1], self._sent_at)) is not None:
+            self._run = run
+            self._gate.leave_soon()
+            self._leaving = True
+            self._fetchers.start(run)
+
+    def _land(self, problem: FaktoryError | None) -> None:
+        """Hand the replies over to those who rode along, once."""
+        if riders := self._aboard:
+            self._aboard = ()
+            replies = () if self._ticket is None else self._ticket.replies
+            self._riders.land(riders, replies[: len(riders)], problem)
 
     async def _brought_nothing(self, problem: FaktoryError | None, *, complete: bool) -> bool:
         if isinstance(problem, ServerError):
@@ -261,16 +272,21 @@ class Fetcher:
                 await self._line.broke(error)
 
 
-def _found(command: Fetch, reply: Reply) -> bytes | OversizedReply | None:
-    return reply if isinstance(reply, OversizedReply) else command.decode(reply)
+def _refused(command: Fetch, reply: Reply) -> None:
+    """Raise what a reply says that brought no job."""
+    if not isinstance(reply, OversizedReply):
+        command.decode(reply)
 
 
-def _run(found: bytes | OversizedReply, sent_at: Moment) -> Run | None:
+def _run(reply: Reply, sent_at: Moment) -> Run | None:
+    """Return the run of the job that a reply brings; None where there is none."""
     try:
-        if isinstance(found, OversizedReply):
-            envelope = Envelope.outlined(found.outline, found.size)
+        if isinstance(reply, BulkReply) and reply.data:
+            envelope = Envelope.decode(reply.data)
+        elif isinstance(reply, OversizedReply):
+            envelope = Envelope.outlined(reply.outline, reply.size)
         else:
-            envelope = Envelope.decode(found)
+            return None
     except InvalidJobError as error:
         problem = str(error)
     else:

@@ -230,20 +230,6 @@ def test_the_bytes_of_end_are_counted() -> None:
     assert session.written == before + 5
 
 
-def test_who_cares_for_the_first_replies_is_called_once_when_they_are_there() -> None:
-    session = ready()
-    _, ticket = session.send([ACK, ACK, Fetch(["a"])])
-    seen: list[int] = []
-    ticket.heed = 2, lambda: seen.append(len(ticket.replies))
-    session.receive(b"+OK\r\n")
-    assert seen == []
-    session.receive(b"+OK\r\n")
-    assert seen == [2]
-    session.receive(b"$-1\r\n")
-    assert seen == [2]
-    assert ticket.done
-
-
 def test_a_list_that_changes_after_it_was_sent_changes_no_ticket() -> None:
     session = ready()
     commands: list[Command[Any]] = [ACK]
