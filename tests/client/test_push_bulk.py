@@ -9,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from faktory_async import (
+    CallNext,
     Client,
     ClientStateError,
     CommandTimeoutError,
@@ -552,6 +553,21 @@ async def test_something_that_is_no_job_is_refused_by_name() -> None:
         with pytest.raises(InvalidJobError, match="must be a Job, not str"):
             await client.push("order")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         assert peer.dials == 0
+
+
+async def test_something_that_is_no_job_never_comes_to_a_middleware() -> None:
+    seen: list[Job] = []
+
+    async def watch(job: Job, call_next: CallNext) -> Job:
+        seen.append(job)
+        return await call_next(job)
+
+    jobs: list[Any] = [Job("order"), {"jobtype": "order"}]
+    async with peering() as peer, Client(dial=peer.dial, middleware=[watch]) as client:
+        with pytest.raises(InvalidJobError, match="must be a Job, not dict"):
+            await client.push_bulk(jobs)
+        assert peer.dials == 0
+    assert seen == jobs[:1]
 
 
 async def test_what_progress_raises_ends_the_bulk() -> None:
