@@ -265,7 +265,8 @@ class GroupCommit:
         self._frames[frame] = None
         self.frames += 1
         try:
-            frame.ticket = connection.post([command], timeout=self._patience_for(frame, longest))
+            patience = None if longest <= self._patience else self._more_patience(frame, longest)
+            frame.ticket = connection.post([command], timeout=patience)
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
@@ -326,10 +327,8 @@ class GroupCommit:
 
     # -- frames -------------------------------------------------------------------------------
 
-    def _patience_for(self, frame: Frame, longest: float) -> float | None:
-        """The connection's own patience, or more where somebody asked for so much."""
-        if longest <= self._patience:
-            return None
+    def _more_patience(self, frame: Frame, longest: float) -> float:
+        """Let a frame take as long as the most patient of its pushes asked for."""
         if not all(waiter.strict for waiter in frame.waiters):
             frame.early = frame.usual_end
         return longest

@@ -44,6 +44,7 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._reader: asyncio.Future[bool] | None = None
         self._deadline = math.inf  # of the reader
         self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
         self._writers: list[asyncio.Future[None]] = []
         self._closed: asyncio.Future[None] | None = None
 
@@ -106,7 +107,9 @@ class AsyncioLink(asyncio.Protocol, Link):
     # -- the link -----------------------------------------------------------------------------
 
     def start(self, data: bytes) -> bool:
-        transport = self._open_transport()
+        transport = self._transport
+        if transport is None or self._over or (self._encrypted and self._eof):
+            raise self._lost or ConnectionResetError("the connection is closed")
         empty = not self._writing_paused
         transport.write(data)
         if empty and not self._writing_paused and transport.is_closing():
@@ -149,7 +152,9 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     def _news(self, deadline: float) -> asyncio.Future[bool]:
         """Return what the reader waits for: its result is whether a `take` has enough."""
-        self._wake_by(deadline)
+        self._deadline = deadline
+        if deadline < self._rings_at:
+            self._ring_at(deadline)
         reader = self._reader = self._loop.create_future()
         return reader
 
@@ -203,11 +208,6 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     # -- waiting ------------------------------------------------------------------------------
 
-    def _open_transport(self) -> asyncio.Transport:
-        if self._transport is None or self._over or (self._encrypted and self._eof):
-            raise self._lost or ConnectionResetError("the connection is closed")
-        return self._transport
-
     async def _drained(self) -> None:
         while self._writing_paused and not self._over:
             writer: asyncio.Future[None] = self._loop.create_future()
@@ -219,21 +219,20 @@ class AsyncioLink(asyncio.Protocol, Link):
         if self._writing_paused:
             raise self._lost or ConnectionResetError("the connection was lost while sending")
 
-    def _wake_by(self, deadline: float) -> None:
-        """Wake the reader at that time at the latest."""
-        self._deadline = deadline
-        if deadline == math.inf or (self._alarm is not None and self._alarm.when() <= deadline):
-            return
+    def _ring_at(self, deadline: float) -> None:
+        """Have the reader woken at that time, should it wait until then."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._loop.call_at(deadline, self._ring)
+        self._rings_at = deadline
 
     def _ring(self) -> None:
         self._alarm = None
-        if self._deadline > self._loop.time():
-            self._wake_by(self._deadline)
-        else:
+        self._rings_at = math.inf
+        if self._deadline <= self._loop.time():
             self._wake_reader()
+        elif self._deadline < math.inf:
+            self._ring_at(self._deadline)
 
     def _wake_reader(self, *, enough: bool = False) -> None:
         if self._reader is not None and not self._reader.done():

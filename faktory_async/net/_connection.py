@@ -40,6 +40,9 @@ class Connection:
         link: The open link; the connection owns it from now on.
         timeout: Seconds that a command may take where nothing else is said.
         session: The protocol's state, with limits of one's own.
+
+    Attributes:
+        unposted: Whether what was posted still has to be handed over.
     """
 
     def __init__(self, link: Link, *, timeout: float, session: ClientSession | None = None) -> None:
@@ -49,6 +52,7 @@ class Connection:
         self._error: FaktoryError | None = None
         self._native = Native()
         self._posted = b""
+        self.unposted = False
         self._sending = anyio.Lock(fast_acquire=True)
         self._reading: Ticket | None = None  # for which somebody reads
         self._wanted = 0  # replies of it
@@ -199,16 +203,11 @@ class Connection:
         ticket.patience = patience if renewed else None
         try:
             if not self._link.start(data):
-                self._posted = data
+                self._posted, self.unposted = data, True
         except NETWORK_ERRORS as error:
             self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
             raise self._failure(ticket) from error
         return ticket
-
-    @property
-    def unposted(self) -> bool:
-        """Whether what was posted still has to be handed over."""
-        return bool(self._posted)
 
     async def hand_over(self, ticket: Ticket, *, shield: bool) -> None:
         """Hand over what was posted and the link could not take at once.
@@ -223,7 +222,7 @@ class Connection:
 
         Cancelled in spite of the shield, as a native cancellation does, the connection is given up.
         """
-        data, self._posted = self._posted, b""
+        data, self._posted, self.unposted = self._posted, b"", False
         with anyio.CancelScope(deadline=ticket.deadline, shield=shield) as scope:
             await self._hand_over(data, ticket, scope)
             return

@@ -24,6 +24,9 @@ from faktory_async.protocol._state import TRANSITIONS, Event, State, advance
 
 _HANDSHAKE: Final = (State.GREETING, State.GREETED, State.IDENTIFYING)
 _OVER: Final = (State.CLOSED, State.BROKEN)
+# What the table says of the moves that come with every reply.
+_AFTER_REPLY: Final = TRANSITIONS[State.BUSY, Event.REPLY]
+_AFTER_LAST_REPLY: Final = TRANSITIONS[State.BUSY, Event.LAST_REPLY]
 
 
 class Ticket(Struct, eq=False):
@@ -154,7 +157,8 @@ class ClientSession:
         try:
             for reply in self._reader.feed(data):
                 self._arrived(reply)
-            self._reader.check()
+            if self._reader.error is not None:
+                raise self._reader.error
         except FaktoryError as error:
             early = self.state in _HANDSHAKE
             self._move(Event.FAULT)

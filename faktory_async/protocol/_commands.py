@@ -44,6 +44,9 @@ class _Wish(Struct):
 _wish: Final = Decoder(_Wish)
 
 
+_ALL_STORED: Final = BulkReply(b"{}")
+
+
 class Hello(Command[None], frozen=True):
     """HELLO: who we are. `+OK`, or a close without a word."""
 
@@ -91,9 +94,9 @@ class PushBulk(Command[dict[str, FaktoryError]], frozen=True):
 
     def understand(self, reply: Reply) -> dict[str, FaktoryError]:
         """Return what became of each job that is not surely stored, by jid."""
-        data = expect_bulk(self.verb, reply)
-        if data == b"{}":
+        if reply == _ALL_STORED:
             return {}
+        data = expect_bulk(self.verb, reply)
         try:
             texts = _rejections.decode(data)
         except UNREADABLE as error:

@@ -105,6 +105,11 @@ class ReplyReader:
         max_line: The longest line accepted, in bytes, without its CRLF.
         max_bulk: The longest bulk accepted, in bytes.
         skip: Whether a longer one is skipped, and gives an `OversizedReply`, or is an error.
+
+    Attributes:
+        pending: Whether a reply has begun and is not complete.
+        error: What the last `feed` had to keep back, because replies came before it; it is what
+            every later one raises.
     """
 
     def __init__(
@@ -118,27 +123,27 @@ class ReplyReader:
         self._buffer = bytearray()
         self._searched = 0
         self._bulk_length: int | None = None
-        self._error: ProtocolError | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether a reply has begun and is not complete."""
-        return bool(self._buffer) or self._bulk_length is not None
+        self.pending = False
+        self.error: ProtocolError | None = None
 
     def feed(self, data: bytes) -> list[Reply]:
         """Take bytes in and return the replies that they complete.
 
-        Where replies are complete before what cannot be read, they are returned, and `check` and
-        every later `feed` raise: how the bytes were cut changes nothing about what is read.
+        Where replies are complete before what cannot be read, they are returned, and `error` is
+        set: how the bytes were cut changes nothing about what is read.
 
         Raises:
             ProtocolError: for what no Faktory sends, or a line or bulk over its limit.
         """
-        if not self._buffer and self._bulk_length is None:
+        if not self.pending:
             whole = _FREQUENT.get(data) or self._whole_bulk(data)
             if whole is not None:
                 return [whole]
-        self.check()
+        return self._feed_piece(data)
+
+    def _feed_piece(self, data: bytes) -> list[Reply]:
+        if self.error is not None:
+            raise self.error
         self._buffer += data
         replies: list[Reply] = []
         position = 0
@@ -148,23 +153,16 @@ class ReplyReader:
                 if reply is not None:
                     replies.append(reply)
         except ProtocolError as error:
-            # What cannot be read stays in the buffer, which keeps the frequent piece out.
-            self._error = error
+            # What cannot be read stays in the buffer, and keeps the frequent pieces out.
+            self.error = error
+            self.pending = True
             if not replies:
                 raise
         if position:
             del self._buffer[:position]
             self._searched -= position
+        self.pending = bool(self._buffer) or self._bulk_length is not None
         return replies
-
-    def check(self) -> None:
-        """Raise what the last `feed` had to keep back, because replies came before it.
-
-        Raises:
-            ProtocolError: as `feed` does.
-        """
-        if self._error is not None:
-            raise self._error
 
     def _whole_bulk(self, data: bytes) -> BulkReply | None:
         """Return the bulk that these bytes are, not more and not less, as nearly all are."""

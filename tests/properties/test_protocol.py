@@ -75,7 +75,8 @@ def read(reader: ReplyReader, parts: list[bytes]) -> tuple[list[Reply], str | No
     try:
         for part in parts:
             found += reader.feed(part)
-        reader.check()
+        if reader.error is not None:
+            raise reader.error
     except ProtocolError as error:
         return found, str(error)
     return found, None
