@@ -7,6 +7,7 @@
     python -m tests.benchmarks.rates [--loop uvloop] typed-push JOBS CLIENTS
     python -m tests.benchmarks.rates [--loop uvloop] typed-work JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] floor-push JOBS 1
+    python -m tests.benchmarks.rates [--loop uvloop] floor-await JOBS 1
     python -m tests.benchmarks.rates [--loop uvloop] floor-bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] floor-work JOBS CONNECTIONS
 
@@ -289,10 +290,15 @@ async def _run_floor(url: str, connections: int, make: Callable[[], _Bare]) -> N
     await asyncio.gather(*(protocol.done for protocol in protocols))
 
 
+def _push_lines(jobs: int) -> list[bytes]:
+    """Return PUSHBs of one job: the very bytes that this library sends."""
+    made = (Job("bench", [number, "hello"], queue=_QUEUE) for number in range(jobs))
+    return [b"PUSHB [%b]\r\n" % job.to_json() for job in made]
+
+
 async def floor_push(url: str, jobs: int, clients: int) -> Rate:
-    """Send PUSHBs of one job, one after the other."""
-    job = b'"jobtype":"bench","queue":"%b","args":[1,"hello"],"retry":25' % _QUEUE.encode()
-    lines = [b'PUSHB [{"jid":"%024d",%b}]\r\n' % (number, job) for number in range(jobs)]
+    """Send PUSHBs of one job, each by the call that brings the reply to the last one."""
+    lines = _push_lines(jobs)
 
     def following(_reply: bytes) -> bytes | None:
         return lines.pop() if lines else None
@@ -300,6 +306,52 @@ async def floor_push(url: str, jobs: int, clients: int) -> Rate:
     watch = Watch()
     await _run_floor(url, clients, lambda: _Bare(lines.pop(), b"{}\r\n", following))
     return watch.stop("floor", "push", clients, jobs)
+
+
+class _Asked(asyncio.Protocol):
+    """Sends a line, and wakes whoever awaits the reply when it is complete."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reply = self.greeting = self._loop.create_future()
+        self._complete = b"\r\n"
+        self._buffer = b""
+        self.transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._buffer.endswith(self._complete):
+            self._reply.set_result(self._buffer)
+
+    async def ask(self, line: bytes, complete: bytes) -> None:
+        if self.transport is None:
+            raise AssertionError("not connected")
+        self._buffer, self._complete = b"", complete
+        self._reply = self._loop.create_future()
+        self.transport.write(line)
+        await self._reply
+
+
+async def floor_await(url: str, jobs: int, clients: int) -> Rate:
+    """Send the same from tasks that await each reply, as whoever pushes does."""
+    lines = _push_lines(jobs)
+    address = Address.parse(url)
+
+    async def produce() -> None:
+        loop = asyncio.get_running_loop()
+        transport, bare = await loop.create_connection(_Asked, address.host, address.port)
+        await bare.greeting
+        await bare.ask(_HELLO, b"\r\n")
+        while lines:
+            await bare.ask(lines.pop(), b"{}\r\n")
+        transport.write(b"END\r\n")
+
+    watch = Watch()
+    await asyncio.gather(*(produce() for _ in range(clients)))
+    return watch.stop("floor", "await", clients, jobs)
 
 
 async def floor_bulk(url: str, jobs: int, connections: int) -> Rate:
@@ -352,6 +404,7 @@ CASES: Final[dict[str, Callable[[str, int, int], Awaitable[Rate]]]] = {
     "typed-push": typed_push,
     "typed-work": typed_work,
     "floor-push": floor_push,
+    "floor-await": floor_await,
     "floor-bulk": floor_bulk,
     "floor-work": floor_work,
 }

@@ -72,6 +72,7 @@ def client_groups(peers: Peers, scale: float) -> list[Group]:
         _our("ours", f"push {few} 1"),
         [
             *_our("bare protocol", f"floor-push {few} 1"),
+            *_our("bare protocol, awaited", f"floor-await {few} 1"),
             *_peer("go", peers.go, f"push {few} 1 1"),
             *_peer("node", peers.node, f"push {few} 1 1"),
             *_peer("pyfaktory", peers.pyfaktory, f"push {few}"),
