@@ -1,6 +1,11 @@
 """The injectable world: real by default, another one where a test says so, and only there."""
 
 import contextvars
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +36,44 @@ def test_tokens_are_random_and_url_safe() -> None:
     tokens = {World().token(12) for _ in range(1000)}
     assert len(tokens) == 1000
     assert all(len(token) == 24 and token.isalnum() and token.isascii() for token in tokens)
+
+
+def test_jids_of_many_threads_are_distinct_and_of_one_shape() -> None:
+    def make() -> list[str]:
+        return [new_jid() for _ in range(5_000)]
+
+    with ThreadPoolExecutor(4) as threads:
+        jids = [jid for each in [threads.submit(make) for _ in range(4)] for jid in each.result()]
+    assert len(set(jids)) == 20_000
+    assert all(re.fullmatch("[0-9a-f]{24}", jid) for jid in jids)
+
+
+_FORK = """
+import os
+from faktory_async import new_jid
+
+new_jid()
+reader, writer = os.pipe()
+child = os.fork()
+jids = [new_jid() for _ in range(100)]
+if child:
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        theirs = pipe.read().split()
+    os.waitpid(child, 0)
+    print(len({*jids, *theirs}))
+else:
+    with os.fdopen(writer, "w") as pipe:
+        pipe.write(" ".join(jids))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_does_not_give_the_same_jids_to_two_processes() -> None:
+    made = subprocess.run(  # noqa: S603 - the program above
+        [sys.executable, "-c", _FORK], capture_output=True, text=True, check=True
+    )
+    assert made.stdout == "200\n"
 
 
 def test_uniform_numbers_are_from_zero_to_below_one() -> None:
