@@ -91,6 +91,7 @@ class Bulk:
         self._open: dict[int, Frame] = {}  # frames that are not done, by where they start
         self._last_sent = -1
         self._under_way = 0
+        self._ready: Frame | None = None  # the next one
         self._waiting = 0  # those of them that wait until another one ends
         self._fewer = anyio.Event()
         self._out: dict[Frame, _Out] = {}
@@ -190,24 +191,39 @@ class Bulk:
     # -- frames -------------------------------------------------------------------------------
 
     async def _dispatch(self, frame: Frame) -> None:
-        """Let the frame leave, once few enough are under way."""
+        """Let the frame leave, once few enough are under way.
+
+        Where the order does not matter, one may stand ready meanwhile, and the next one be made: a
+        connection that comes free waits for no encoding.
+        """
         self._open[frame.start] = frame
         self._counters.pushes += len(frame.jobs)
-        while self._under_way >= self._in_flight:
+        while self._ready is not None or (self._ordered and self._under_way >= self._in_flight):
             await self._one_ends()
         if self._stopped:
             return
-        self._under_way += 1
         if self._ordered:
+            self._under_way += 1
             await self._post_next(frame)
         else:
-            self._group.start_soon(self._deliver, frame)
+            self._ready = frame
+            self._start_ready()
+
+    def _start_ready(self) -> None:
+        """Let the frame that stands ready leave, where few enough are under way."""
+        frame = self._ready
+        if frame is not None and self._under_way < self._in_flight:
+            self._ready = None
+            if not self._stopped:
+                self._under_way += 1
+                self._group.start_soon(self._deliver, frame)
 
     async def _deliver(self, frame: Frame) -> None:
         try:
             await self._send(frame)
         finally:
             self._end(frame)
+        self._start_ready()
         self._tell()
 
     async def _send(self, frame: Frame) -> None:

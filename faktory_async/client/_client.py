@@ -301,9 +301,9 @@ class Client:
 
         Args:
             jobs: Any iterable or async iterable; it is read as it is sent, so a generator of
-                millions needs no more memory than the frames under way. A frame leaves when it is
-                full, the last one when the source ends. An async generator is closed when the
-                bulk ends before it does.
+                millions needs no more memory than the frames under way and two more. A frame
+                leaves when it is full, the last one when the source ends. An async generator is
+                closed when the bulk ends before it does.
             report: A fresh one to fill, for whoever wants to look at it meanwhile, or after an
                 exception. By default one is made.
             chunk: How many jobs a frame has at most, 1 to 1,000.
