@@ -455,9 +455,8 @@ class GroupCommit:
         return max(_SLOW * self._round_trip, _SLOW_LEAST)
 
     def _is_stalled(self) -> bool:
-        for oldest in self._frames:
-            return self._native.now() - oldest.sent_at >= self._slow
-        return False
+        oldest = next(iter(self._frames), None)
+        return oldest is not None and self._native.now() - oldest.sent_at >= self._slow
 
     def _is_much(self, leaders: int) -> bool:
         """Whether enough waits for one more, when those leaders have taken all they can."""

@@ -51,6 +51,9 @@ class Waiter(Struct, eq=False):
     dialling: anyio.CancelScope | None = None
     _event: Event | None = None
 
+    def __repr__(self) -> str:
+        return f"<Waiter {self.jid}>"  # not the job, which is nobody's business
+
     @property
     def is_free(self) -> bool:
         """Whether it holds no baton."""
@@ -121,6 +124,9 @@ class Frame(Struct, eq=False):
     usual_end: float
     ticket: Ticket | None = None
     early: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Frame of {len(self.waiters)} jobs>"
 
     def ends_for(self, waiter: Waiter) -> float:
         """Return until when that push waits for the frame, on anyio's clock."""

@@ -50,6 +50,9 @@ class Ticket(Struct, eq=False):
     replies: list[Reply] = []
     heed: Callable[[], None] | None = None
 
+    def __repr__(self) -> str:
+        return f"<Ticket {len(self.replies)} of {len(self.commands)} replies>"
+
     @property
     def done(self) -> bool:
         """Whether every reply is there."""
