@@ -3,6 +3,7 @@
     python -m tests.benchmarks.rates [--loop uvloop] push JOBS CLIENTS
     python -m tests.benchmarks.rates [--loop uvloop] bulk JOBS CONNECTIONS
     python -m tests.benchmarks.rates [--loop uvloop] work JOBS CONCURRENCY
+    python -m tests.benchmarks.rates [--loop uvloop] work-wide JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] work-two JOBS CONCURRENCY
     python -m tests.benchmarks.rates [--loop uvloop] typed-push JOBS CLIENTS
     python -m tests.benchmarks.rates [--loop uvloop] typed-work JOBS CONCURRENCY
@@ -100,8 +101,19 @@ async def bulk(url: str, jobs: int, connections: int) -> Rate:
 
 async def work(url: str, jobs: int, concurrency: int) -> Rate:
     """Work jobs that do nothing, from the first one's start to the last one's."""
+    return await _work(url, jobs, concurrency, max_fetchers=8)
+
+
+async def work_wide(url: str, jobs: int, concurrency: int) -> Rate:
+    """The same with more fetchers than the default."""
+    rate = await _work(url, jobs, concurrency, max_fetchers=24)
+    rate.case = "work-wide"
+    return rate
+
+
+async def _work(url: str, jobs: int, concurrency: int, *, max_fetchers: int) -> Rate:
     queue = await _filled(url, jobs)
-    worker = Worker(url=url, queues=[queue], concurrency=concurrency)
+    worker = Worker(url=url, queues=[queue], concurrency=concurrency, max_fetchers=max_fetchers)
     countdown = _Countdown(jobs, worker)
 
     @worker.register("bench")
@@ -400,6 +412,7 @@ CASES: Final[dict[str, Callable[[str, int, int], Awaitable[Rate]]]] = {
     "push": push,
     "bulk": bulk,
     "work": work,
+    "work-wide": work_wide,
     "work-two": work_two,
     "typed-push": typed_push,
     "typed-work": typed_work,

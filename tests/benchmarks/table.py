@@ -106,6 +106,7 @@ def worker_groups(peers: Peers, scale: float) -> list[Group]:
             "no-op jobs",
             [
                 *(case for one in settings for case in _our(f"ours {one}", one)),
+                *_our("ours, 24 fetchers", f"work-wide {jobs} 100"),
                 *_our("ours, two processes", f"work-two {jobs} 20"),
             ],
             [
