@@ -15,8 +15,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
-_STOCK: Final = 256  # tokens
-
 
 class World:
     """The real clock and the operating system's randomness; a test may override any of it."""
@@ -39,36 +37,13 @@ class World:
 
 
 class _RealWorld(World):
-    """The same for less: no `datetime` for every look at the clock, and tokens in stock."""
-
-    def __init__(self) -> None:
-        self._stock: dict[int, list[str]] = {}
+    """The same without making a `datetime` for every look at the clock."""
 
     def time(self) -> float:
         return time.time()
 
-    def token(self, nbytes: int) -> str:
-        try:
-            return self._stock[nbytes].pop()  # in one step: threads never get the same one
-        except LookupError:
-            return self._fill_stock(nbytes)
-
-    def _fill_stock(self, nbytes: int) -> str:
-        # To ask the system for one at a time costs as much as all else about an id.
-        digits = os.urandom(nbytes * _STOCK).hex()
-        size = 2 * nbytes
-        first, *others = (digits[at : at + size] for at in range(0, len(digits), size))
-        self._stock[nbytes] = others
-        return first
-
-    def empty_stock(self) -> None:
-        """Forget what a fork has given to two processes."""
-        self._stock.clear()
-
 
 _REAL: Final = _RealWorld()
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_REAL.empty_stock)
 current_world: Final[ContextVar[World]] = ContextVar("faktory_async_world", default=_REAL)
 
 
