@@ -4,8 +4,10 @@ On asyncio anyio asks, with each call, which library it is called from.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from typing import Protocol
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint, current_token
@@ -14,18 +16,14 @@ from faktory_async.net._dial import on_asyncio
 
 
 class Event(Protocol):
-    """Wakes one task, once."""
+    """Wakes one task, once: whoever awaits it goes on when it is set."""
 
     def set(self) -> None:
         """Wake whoever waits, or will."""
         ...
 
-    async def wait(self) -> None:
+    def __await__(self) -> Generator[Any, None, None]:
         """Return once it is set."""
-        ...
-
-    async def wait_until(self, deadline: float) -> None:
-        """Return once it is set, or at that time on anyio's clock."""
         ...
 
 
@@ -51,57 +49,92 @@ class Native:
     Attributes:
         now: anyio's clock.
         event: Makes an event; for one task that waits.
+        wait_until: Awaits such an event, at most until a time on anyio's clock.
         others_first: Lets every other task that is ready go on first; may be cancelled.
     """
 
-    __slots__ = ("event", "now", "others_first")
+    __slots__ = ("event", "now", "others_first", "wait_until")
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
         self.event: Callable[[], Event] = _AnyioEvent
+        self.wait_until: Callable[[Event, float], Coroutine[Any, Any, None]] = _wait_until
         self.others_first: Callable[[], Awaitable[None]] = checkpoint
         if on_asyncio():
-            self.now = asyncio.get_running_loop().time
-            self.event = _FutureEvent
+            loop = asyncio.get_running_loop()
+            self.now = loop.time
+            self.event = partial(_FutureEvent, loop=loop)
+            self.wait_until = _Alarm(loop).wait
             self.others_first = _OneRound
 
 
-class _FutureEvent:
+class _FutureEvent(asyncio.Future[None]):
     """An event for one task on asyncio."""
 
-    __slots__ = ("_future",)
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    __slots__ = ()
 
     def set(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
+        if not self.done():
+            self.set_result(None)
 
-    async def wait(self) -> None:
-        await self._future
 
-    async def wait_until(self, deadline: float) -> None:
-        alarm = self._future.get_loop().call_at(deadline, self.set)
+class _Alarm:
+    """One timer for all who wait until some time.
+
+    Nearly all of them are woken long before. So where the timer rings early enough it is left
+    alone, and set anew when it has rung.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[Event, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
+
+    async def wait(self, event: Event, deadline: float) -> None:
+        self._waiting[event] = deadline
         try:
-            await self._future
+            if deadline < self._rings_at:
+                self._ring_at(deadline)
+            await event
         finally:
-            alarm.cancel()
+            del self._waiting[event]
+
+    def _ring_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._ring)
+        self._rings_at = deadline
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._rings_at = math.inf
+        now, later = self._loop.time(), math.inf
+        for event, deadline in self._waiting.items():
+            if deadline <= now:
+                event.set()
+            elif deadline < later:
+                later = deadline
+        if later < math.inf:
+            self._ring_at(later)
 
 
 class _AnyioEvent:
     """An event of anyio, for one task."""
 
-    __slots__ = ("_event", "set", "wait")
+    __slots__ = ("_event", "set")
 
     def __init__(self) -> None:
         self._event = anyio.Event()
         self.set = self._event.set
-        self.wait = self._event.wait
 
-    async def wait_until(self, deadline: float) -> None:
-        with anyio.CancelScope(deadline=deadline):
-            await self._event.wait()
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._event.wait().__await__()
+
+
+async def _wait_until(event: Event, deadline: float) -> None:
+    with anyio.CancelScope(deadline=deadline):
+        await event
 
 
 class _OneRound:

@@ -98,7 +98,7 @@ class Gate:
         self._waiting.append(event)
         try:
             with anyio.move_on_after(seconds):
-                await event.wait()
+                await event
         except BaseException:
             if event not in self._waiting:
                 self.stayed()

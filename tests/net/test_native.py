@@ -32,7 +32,7 @@ async def test_an_event_wakes_whoever_waits() -> None:
     woken: list[float] = []
 
     async def sleeper() -> None:
-        await event.wait()
+        await event
         woken.append(anyio.current_time())
 
     began = anyio.current_time()
@@ -49,7 +49,7 @@ async def test_an_event_wakes_whoever_waits() -> None:
 async def test_an_event_that_is_set_before_makes_nobody_wait() -> None:
     event = Native().event()
     event.set()
-    await event.wait()
+    await event
 
 
 @in_virtual_time
@@ -57,7 +57,7 @@ async def test_a_wait_ends_with_its_scope_and_the_event_may_be_set_after_that() 
     event = Native().event()
     began = anyio.current_time()
     with anyio.move_on_after(2) as scope:
-        await event.wait()
+        await event
     assert scope.cancelled_caught
     assert anyio.current_time() - began == pytest.approx(2)
     event.set()
@@ -67,11 +67,12 @@ async def test_a_wait_ends_with_its_scope_and_the_event_may_be_set_after_that() 
 @in_virtual_time
 async def test_a_wait_ends_at_its_time_or_with_the_event() -> None:
     began = anyio.current_time()
-    await Native().event().wait_until(began + 2)
+    native = Native()
+    await native.wait_until(native.event(), began + 2)
     assert anyio.current_time() - began == pytest.approx(2)
-    event = Native().event()
+    event = native.event()
     async with anyio.create_task_group() as group:
-        group.start_soon(event.wait_until, began + 60)
+        group.start_soon(native.wait_until, event, began + 60)
         await anyio.sleep(1)
         event.set()
     assert anyio.current_time() - began == pytest.approx(3)
@@ -80,12 +81,34 @@ async def test_a_wait_ends_at_its_time_or_with_the_event() -> None:
 @in_virtual_time
 async def test_a_time_that_is_over_ends_a_wait_at_once() -> None:
     began = anyio.current_time()
-    await Native().event().wait_until(began - 1)
+    native = Native()
+    await native.wait_until(native.event(), began - 1)
     assert anyio.current_time() == pytest.approx(began)
 
 
 @on_asyncio_loops
 async def test_a_wait_can_be_cancelled_natively() -> None:
     event = Native().event()
-    assert await cancelled_at(event.wait(), 1, "task")
+
+    async def waiting() -> None:
+        await event
+
+    assert await cancelled_at(waiting(), 1, "task")
     event.set()
+
+
+@in_virtual_time
+async def test_many_wait_each_until_its_own_time() -> None:
+    native, began = Native(), anyio.current_time()
+    woken: list[tuple[float, object]] = []
+
+    async def wait(seconds: float) -> None:
+        await native.wait_until(native.event(), began + seconds)
+        woken.append((seconds, anyio.current_time() - began))
+
+    async with anyio.create_task_group() as group:
+        for seconds in (4, 2, 8, 1, 2):  # the later ones ring earlier, and the other way round
+            group.start_soon(wait, seconds)
+        with anyio.move_on_after(3):  # who leaves takes nobody's time along
+            await wait(5)
+    assert woken == [(seconds, pytest.approx(seconds)) for seconds in (1, 2, 2, 4, 8)]
