@@ -68,18 +68,18 @@ class AsyncioLink(asyncio.Protocol, Link):
     def data_received(self, data: bytes) -> None:
         if self._take is not None:
             if self._take(data):
-                self._wake_reader(enough=True)
+                self.wake_reader()
             return
         self._chunks.append(data)
         self._size += len(data)
         if self._size > _READ_LIMIT and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
-        self._wake_reader()
+        self._disturb_reader()
 
     def eof_received(self) -> bool:
         self._eof = True
-        self._wake_reader()
+        self._disturb_reader()
         # A half-closed peer may still be owed replies; TLS has no half-close.
         return not self._encrypted
 
@@ -96,7 +96,7 @@ class AsyncioLink(asyncio.Protocol, Link):
         if self._writing_paused and self._exact and not self._kept:
             self._kept = 1  # the count is gone with the buffer, but the last byte stayed here
         self._eof = True
-        self._wake_reader()
+        self._disturb_reader()
         self._wake_writers()
         if self._alarm is not None:
             self._alarm.cancel()
@@ -141,14 +141,24 @@ class AsyncioLink(asyncio.Protocol, Link):
             if self._loop.time() >= deadline:
                 return False
             self._take = take
+            reader = self._news(deadline)
             try:
-                if await self._news(deadline):
+                if await reader:
                     return True
             finally:
-                self._take = self._reader = None
-                self._deadline = math.inf
+                if self._reader is reader:
+                    self._take = self._reader = None
+                    self._deadline = math.inf
         self._is_at_end()
         return take(b"")
+
+    def wake_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._take = None  # the next one may read before this one has woken
+            self._deadline = math.inf
+            if not reader.done():
+                reader.set_result(True)
 
     def _news(self, deadline: float) -> asyncio.Future[bool]:
         """Return what the reader waits for: its result is whether a `take` has enough."""
@@ -230,13 +240,13 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._alarm = None
         self._rings_at = math.inf
         if self._deadline <= self._loop.time():
-            self._wake_reader()
+            self._disturb_reader()
         elif self._deadline < math.inf:
             self._ring_at(self._deadline)
 
-    def _wake_reader(self, *, enough: bool = False) -> None:
+    def _disturb_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
-            self._reader.set_result(enough)
+            self._reader.set_result(False)
 
     def _wake_writers(self) -> None:
         for writer in self._writers:

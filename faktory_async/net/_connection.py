@@ -336,7 +336,8 @@ class Connection:
             self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
             return True
         finally:
-            self._reading = None
+            if self._reading is ticket:  # and not yet somebody else's, see `_take_in`
+                self._reading = None
             if self._news is not None:
                 self._tell_others()
 
@@ -395,9 +396,13 @@ class Connection:
             return True
         if ticket.patience is not None:
             self._renew(ticket, ticket.patience)
+        enough = self._error is not None or len(ticket.replies) >= self._wanted
+        if enough:
+            self._reading = None  # whoever heeds this may send the next command at once
+            self._link.wake_reader()
         if ticket.heed is not None:
             ticket.heed()
-        return self._error is not None or len(ticket.replies) >= self._wanted
+        return enough
 
     def _give_up(self, error: FaktoryError) -> None:
         """Remember why, and abort: only then is it sure that what stayed here never leaves."""

@@ -65,6 +65,13 @@ class Link(Protocol):
             return True
         return False
 
+    def wake_reader(self) -> None:
+        """Wake whoever pumps, and has enough: for a `take` that wakes others after it.
+
+        Where that is not done, it wakes when `take` has returned.
+        """
+        return
+
     def readable(self) -> bool:
         """Tell without waiting whether data, the end of the stream or an error is there.
 

@@ -79,6 +79,8 @@ class Pool:
 
     Attributes:
         closed: Whether it lends nothing any more.
+        limit: How many connections there may be.
+        slots: How many connections are lent, idle or being dialled.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Pool:
         ledger: Ledger | None = None,
     ) -> None:
         self._connect = connect
-        self._max = max_connections
+        self.limit = max_connections
         self._timeout = timeout
         self._max_idle = max_connections if max_idle is None else max_idle
         self._expiry = math.inf if idle_expiry is None else idle_expiry
@@ -101,14 +103,14 @@ class Pool:
         self._idle: list[tuple[Connection, float]] = []  # and since when; the oldest first
         self._lent: set[Connection] = set()  # for a block
         self._dials: set[anyio.CancelScope] = set()
-        self._slots = 0  # connections lent, idle or being dialled
+        self.slots = 0
         self._waiters: deque[_Waiter | _Claim] = deque()
         self._dead: list[Connection] = []  # aborted, and still to be freed
         self.closed = False
 
     def __repr__(self) -> str:
         return (
-            f"<Pool {self._slots} of {self._max} connections, "
+            f"<Pool {self.slots} of {self.limit} connections, "
             f"{len(self._idle)} idle, {len(self._waiters)} waiting>"
         )
 
@@ -179,6 +181,11 @@ class Pool:
         return bool(self._idle)
 
     @property
+    def has_slot(self) -> bool:
+        """Whether there is a slot at once: an idle connection, dead or not, or room for one."""
+        return bool(self._idle) or self.slots < self.limit
+
+    @property
     def has_usable(self) -> bool:
         """Whether a connection lies idle that is not dead."""
         return any(connection.usable for connection, _ in self._idle)
@@ -191,7 +198,7 @@ class Pool:
     @property
     def room(self) -> int:
         """How many more connections may be made."""
-        return self._max - self._slots
+        return self.limit - self.slots
 
     @property
     def waiting(self) -> int:
@@ -207,8 +214,8 @@ class Pool:
         connection = self.take_idle()
         if connection is not None:
             return connection
-        if may_dial and self._slots < self._max and not self.closed:
-            self._slots += 1
+        if may_dial and self.slots < self.limit and not self.closed:
+            self.slots += 1
             return Right()
         return None
 
@@ -310,8 +317,8 @@ class Pool:
             raise ClientStateError(_CLOSED)
         connection = self._idle_one()
         if connection is None:
-            if self._slots < self._max:
-                self._slots += 1
+            if self.slots < self.limit:
+                self.slots += 1
             else:
                 connection = await self._wait()
         if connection is not None and connection.usable:
@@ -365,7 +372,7 @@ class Pool:
             return waiter.connection
         self._waiters.remove(waiter)
         raise PoolTimeoutError(
-            f"no connection came free within {self._timeout:g} s: all {self._max} are in use"
+            f"no connection came free within {self._timeout:g} s: all {self.limit} are in use"
         )
 
     async def _withdraw(self, waiter: _Waiter) -> None:
@@ -397,4 +404,4 @@ class Pool:
         if self._waiters:
             self._waiters.popleft().grant(None)
         else:
-            self._slots -= 1
+            self.slots -= 1

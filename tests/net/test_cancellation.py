@@ -171,10 +171,10 @@ async def test_a_lease_never_loses_its_slot(how: str) -> None:
 
             reached = await cancelled_at(use("cancelled"), turn, how)
             await use("afterwards")
-            assert pool._slots == len(pool._idle) == dialled.left_open == 1
+            assert pool.slots == len(pool._idle) == dialled.left_open == 1
             assert "ECHO afterwards" in dialled.lines()
             await pool.aclose()
-            assert pool._slots == dialled.left_open == 0
+            assert pool.slots == dialled.left_open == 0
         return reached
 
     await sweep(attempt, at_least=10)
@@ -197,7 +197,7 @@ async def test_a_waiter_that_is_cancelled_never_loses_the_slot_it_was_granted(ho
             reached = await cancelled_at(use("cancelled too"), turn, how)
             await use("afterwards")
             assert "ECHO afterwards" in dialled.lines()
-            await when(lambda: pool._slots == len(pool._idle) == 1)
+            await when(lambda: pool.slots == len(pool._idle) == 1)
         return reached
 
     await sweep(attempt, at_least=3)
@@ -212,7 +212,7 @@ async def test_closing_a_pool_leaves_nothing_open(how: str) -> None:
             async with pool.lease() as one, pool.lease() as two, pool.lease() as three:
                 assert len({one, two, three}) == 3
             reached = await cancelled_at(pool.aclose(), turn, how)
-            assert dialled.left_open == pool._slots == 0
+            assert dialled.left_open == pool.slots == 0
         return reached
 
     await sweep(attempt, at_least=1)

@@ -59,7 +59,7 @@ async def pooled(max_connections: int = 1, **options: Any) -> AsyncGenerator[tup
         pool = Pool(network.connect, max_connections=max_connections, timeout=TIMEOUT, **options)
         yield pool, network
         await pool.aclose()
-        await when(lambda: pool._slots == 0)
+        await when(lambda: pool.slots == 0)
         assert network.open == 0
         assert pool.ledger.opened == pool.ledger.closed == len(network.links)
         tg.cancel_scope.cancel()
@@ -147,7 +147,7 @@ async def test_there_are_never_more_than_the_limit() -> None:
         assert len(pool._waiters) == 3
         for user in started:
             await when(partial(has_one, user))
-            assert network.open == pool._slots == 2
+            assert network.open == pool.slots == 2
             user.enough.set()
             await when(partial(is_done, user))
         assert network.open == 2
@@ -211,7 +211,7 @@ async def test_a_deadline_also_ends_a_dial() -> None:
         with pytest.raises(PoolTimeoutError):
             async with pool.lease(deadline=anyio.current_time() + 2):
                 raise AssertionError("nothing to lend")
-        assert pool._slots == 0
+        assert pool.slots == 0
 
 
 # -- dead ones ------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ async def test_a_connection_that_died_while_it_was_lent_is_not_lent_again() -> N
     async with pooled() as (pool, network):
         async with pool.lease() as dead:
             dead.abort()
-        assert network.open == pool._slots == 0
+        assert network.open == pool.slots == 0
         async with pool.lease() as connection:
             assert connection is not dead
 
@@ -251,7 +251,7 @@ async def test_a_connection_with_an_unanswered_command_is_not_lent_again() -> No
         async with pool.lease() as busy:
             await busy.send([Echo("a")])
         assert busy.closed
-        assert network.open == pool._slots == 0
+        assert network.open == pool.slots == 0
 
 
 @in_virtual_time
@@ -279,7 +279,7 @@ async def test_a_dial_that_fails_passes_its_slot_on() -> None:
         network.failures.append(ConnectError("nobody listens"))
         failing, waiting = User(pool), User(pool)
         network.tasks.start_soon(failing)
-        await when(lambda: pool._slots == 1)
+        await when(lambda: pool.slots == 1)
         network.tasks.start_soon(waiting)
         await when(lambda: len(pool._waiters) == 1)
         network.may_dial.set()
@@ -364,7 +364,7 @@ async def test_a_waiter_that_is_granted_a_slot_when_the_pool_closes_gets_nothing
         first.enough.set()
         await when(lambda: second.done)
         assert isinstance(second.error, ClientStateError)
-        assert network.open == pool._slots == 0
+        assert network.open == pool.slots == 0
 
 
 @in_virtual_time
@@ -438,7 +438,7 @@ async def test_those_that_nobody_needs_any_more_end_when_they_are_too_old() -> N
             async with pool.lease():
                 pass
         assert pool.idle == 1
-        assert pool._slots == 1
+        assert pool.slots == 1
 
 
 @in_virtual_time
@@ -455,7 +455,7 @@ async def test_no_more_than_the_limit_are_kept_idle(way: str) -> None:
             for connection in [await pool.dial() for _ in rights]:
                 pool.put_back(connection)
         assert pool.idle == 1
-        assert pool._slots == 1
+        assert pool.slots == 1
 
 
 @in_virtual_time
@@ -480,7 +480,7 @@ async def test_a_cut_ends_who_waits_who_dials_and_who_has_one() -> None:
         network.may_dial = anyio.Event()
         dialler, waiter = User(pool), User(pool)
         network.tasks.start_soon(dialler)
-        await when(lambda: pool._slots == 2)
+        await when(lambda: pool.slots == 2)
         network.tasks.start_soon(waiter)
         await when(lambda: pool.waiting == 1)
         pool.cut()

@@ -163,7 +163,7 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def every_slot_is_somewhere(self) -> None:
         places = len(self.holding()) + len(self.pool._idle) + len(self.dialling)
-        assert self.pool._slots == places
+        assert self.pool.slots == places
 
     @invariant()
     def nothing_is_lent_twice(self) -> None:
@@ -181,7 +181,7 @@ class PoolMachine(RuleBasedStateMachine):
         waiting = len(self.waiting()) - len(self.dialling)
         assert waiting == len(self.pool._waiters)
         if waiting:
-            assert self.pool._slots == MAX
+            assert self.pool.slots == MAX
             assert not self.pool._idle
 
     def teardown(self) -> None:
@@ -193,7 +193,7 @@ class PoolMachine(RuleBasedStateMachine):
 
         self.run(end)
         assert not self.leases
-        assert self.pool._slots == 0
+        assert self.pool.slots == 0
         assert all(connection.closed for connection in self.servers)
         self.loop.close()
 

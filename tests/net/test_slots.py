@@ -48,7 +48,7 @@ async def test_without_an_idle_connection_there_is_the_right_to_dial_up_to_the_l
         for right in rights[:2]:
             assert isinstance(right, Right)
             pool.put_back(right)
-        assert pool._slots == 0
+        assert pool.slots == 0
 
 
 @in_virtual_time
@@ -78,7 +78,7 @@ async def test_one_that_lives_is_found_behind_dead_ones() -> None:
         connection = pool.take_now()
         assert isinstance(connection, Connection)
         assert await connection.execute(Echo("a")) == "a"
-        assert pool._slots == 1
+        assert pool.slots == 1
         pool.put_back(connection)
 
 
@@ -91,7 +91,7 @@ async def test_dead_ones_give_their_slots_back(*, may_dial: bool) -> None:
         assert not pool.has_usable
         slot = pool.take_now(may_dial=may_dial)
         assert isinstance(slot, Right) is may_dial
-        assert pool._slots == may_dial
+        assert pool.slots == may_dial
         assert not pool.has_idle
         if isinstance(slot, Right):
             pool.put_back(await pool.dial())
@@ -106,9 +106,9 @@ async def test_a_right_whose_dial_failed_can_be_put_back() -> None:
         assert isinstance(right, Right)
         with pytest.raises(ConnectError):
             await pool.dial()
-        assert pool._slots == 1
+        assert pool.slots == 1
         pool.put_back(right)
-        assert pool._slots == 0
+        assert pool.slots == 0
 
 
 @in_virtual_time
@@ -117,7 +117,7 @@ async def test_a_busy_connection_that_is_put_back_is_ended_and_freed() -> None:
         connection = await dialled(pool)
         await connection.send([Echo("a")])
         pool.put_back(connection)
-        assert pool._slots == 0
+        assert pool.slots == 0
         assert connection.closed
         assert network.links[0].calls[-1] == "abort"
 
@@ -129,7 +129,7 @@ async def test_a_closed_pool_gives_no_right_and_keeps_nothing() -> None:
         await pool.aclose()
         assert pool.take_now() is None
         pool.put_back(connection)
-        assert pool._slots == 0
+        assert pool.slots == 0
         assert connection.closed
 
 
@@ -158,9 +158,9 @@ async def test_who_claims_is_called_with_the_right_of_one_that_ended() -> None:
         connection.abort()
         pool.put_back(connection)
         assert isinstance(granted[0], Right)
-        assert pool._slots == 1
+        assert pool.slots == 1
         pool.put_back(granted[0])
-        assert pool._slots == 0
+        assert pool.slots == 0
 
 
 @in_virtual_time
