@@ -15,6 +15,7 @@ is closed. So nobody's cancellation delays, loses or leaks what belongs to other
 import copy
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -34,13 +35,17 @@ from faktory_async.errors import (
 from faktory_async.net import Connection, Native, Pool, Right
 from faktory_async.protocol import PushBulk, Ticket
 
-# A further connection is used where so much waits for it. With fewer jobs the frames' own costs
-# outweigh what the server gains by working on several at the same time.
-_WORTH_JOBS: Final = 5
+# Those who push are shared out to two connections where there are so many of them, and to one more
+# for each so many. With fewer jobs in a frame its own costs outweigh what is gained.
+_WORTH_JOBS: Final = 4
+_SPREAD: Final = 4  # connections at most
+# A further connection is used where so much waits ...
 _WORTH_BYTES: Final = 64 * 1024
 # ... or the frames under way take this many times what the last one took, and at least this long.
 _SLOW: Final = 4.0
 _SLOW_LEAST: Final = 0.05
+# A dial may take this many times as long.
+_SLOW_DIAL: Final = 3.0
 # After a further connection could not be had, the next one is tried this many seconds later.
 _NO_FURTHER: Final = 1.0
 _LATE: Final = "the server did not answer in time"
@@ -52,7 +57,7 @@ class GroupCommit:
     Args:
         pool: Lends the slots.
         patience: Seconds that a frame may take, unless one of its pushes asked for more.
-        worth: How many waiting jobs are worth a further connection.
+        worth: How many pushes at the same time are worth a connection.
 
     Attributes:
         pushes: How many jobs were to be pushed so far, in bulk too.
@@ -67,12 +72,13 @@ class GroupCommit:
         self._worth = worth
         self._line = Line()
         self._leading = 0  # waiters that hold a slot
-        self._dialling = 0  # those of them who hold the right to dial
+        self._dialling: dict[Waiter, None] = {}  # those of them who hold the right to dial
         self._frames: dict[Frame, None] = {}  # the oldest one first
         self.pushes = 0
         self.frames = 0
         self.resends = 0
-        self._round_trip = 0.0
+        self._slow = _SLOW_LEAST  # seconds that are long for a frame
+        self._stalls_at = math.inf  # when the oldest frame begins to be slow
         self._no_further_until = -math.inf
         self._queued = False  # for a slot of the pool
         self._stalled = False  # and that because of a stall
@@ -100,20 +106,13 @@ class GroupCommit:
         """
         self.pushes += 1
         self._callers += 1
-        deadline = self._native.now() + seconds
-        waiter = Waiter(jid, data, self.pushes, seconds, deadline, strictly)
-        free = self._free_at_once()
-        if free is None:
-            self._line.append(waiter)
+        now = self._native.now()
+        waiter = Waiter(jid, data, self.pushes, seconds, now + seconds, strictly)
         try:
-            if free is None:
-                self._kick()
-            elif self._callers > 1:
-                await self._gather(waiter, free)
-            else:
-                self._send(waiter, [waiter], free)
+            if self._begin(waiter, now):
+                await self._native.others_first()
             if strictly:
-                with anyio.CancelScope(deadline=deadline):
+                with anyio.CancelScope(deadline=waiter.deadline):
                     await self._carry(waiter)
             else:
                 await self._carry(waiter)
@@ -126,6 +125,34 @@ class GroupCommit:
         waiter.frame = None  # which knows the waiter: a circle would be left to the collector
         if waiter.error is not None:
             raise waiter.error
+
+    def _begin(self, waiter: Waiter, now: float) -> bool:
+        """Send the job where nobody else is about, or get in line.
+
+        Returns:
+            Whether those who have just got their outcomes are to have a chance to push again before
+            it leads: most of them will do so before this turn of the event loop is over.
+        """
+        is_alone = not (self._frames or self._leading or self._line)
+        if is_alone and (free := self._pool.take_idle()) is not None:
+            if self._callers == 1:
+                self._send(waiter, [waiter], free)
+                return False
+            self._line.append(waiter)
+            self._hand(free, waiter)
+            return True
+        self._line.append(waiter)
+        # Nearly always there is nothing to be done but to wait.
+        if not self._frames or (
+            self._pool.has_slot
+            and (
+                (len(self._line.pending) + 1) * _SPREAD > self._callers
+                or now >= self._stalls_at
+                or self._line.size >= _WORTH_BYTES
+            )
+        ):
+            self._kick()
+        return False
 
     def open(self) -> None:
         """Note that this is the event loop in which all pushes will be made."""
@@ -161,34 +188,27 @@ class GroupCommit:
             if waiter.duty is not None:
                 await self._read(waiter, waiter.duty)
             elif waiter.slot is None:
-                await self._wait(waiter)
+                alarm = self._alarm(waiter)
+                event = waiter.event = self._native.event()
+                if alarm == math.inf:
+                    await event
+                else:
+                    await self._native.wait_until(event, alarm)
+                    if alarm <= self._native.now():
+                        self._look_at_the_clock(waiter)
             elif isinstance(waiter.slot, Right):
                 await self._dial(waiter)
             else:
                 self._lead(waiter, waiter.slot)
 
-    async def _gather(self, leader: Waiter, slot: Connection) -> None:
-        """Lead, but not before those who have just got their outcomes had a chance to push again.
-
-        Nobody else is in line: most of them will do so before this turn of the event loop is over.
-        """
-        self._line.append(leader)
-        self._hand(slot, leader)
-        await self._native.others_first()
-
-    async def _wait(self, waiter: Waiter) -> None:
-        """Wait for an outcome or a baton, and keep the time where that is its turn."""
-        alarm = self._alarm(waiter)
-        await waiter.woken(self._native.event, alarm)
-        if alarm <= self._native.now():
-            self._look_at_the_clock(waiter)
-
     def _alarm(self, waiter: Waiter) -> float:
         """When it has to look at the clock: only those in front do, for all behind them."""
+        if waiter.event is None and len(self._line.lenient) > self._leading + 1:
+            return math.inf  # it came last, and somebody who does that waits in front of it
         if waiter.group is not None:
             return waiter.deadline
-        if waiter.frame in self._frames and waiter.frame.early is not None:
-            return waiter.frame.early
+        if waiter.frame is not None:
+            return math.inf if waiter.frame.early is None else waiter.frame.early
         alarm = waiter.deadline if waiter is self._line.timekeeper else math.inf
         if self._frames and waiter is self._line.first:
             alarm = min(alarm, self._native.now() + self._slow)
@@ -208,16 +228,39 @@ class GroupCommit:
             self._kick(slow=True)
 
     async def _dial(self, waiter: Waiter) -> None:
-        """Use the right to dial. Whoever was there when a failed dial began shares its failure."""
+        """Use the right to dial. Whoever was there when a failed dial began shares its failure.
+
+        What dials is not carried by other connections: else no dial would come to its end while
+        they are faster. So beside one of them it is given up when it takes long.
+        """
         last = self.pushes
+        limit = self._dial_limit() if self._live_beside(waiter) else math.inf
         try:
-            with anyio.CancelScope() as waiter.dialling:
+            with anyio.CancelScope(deadline=limit) as waiter.dialling:
                 waiter.slot = await self._pool.dial()
-                self._dialling -= 1
+                del self._dialling[waiter]
+                return
+            if self._native.now() >= waiter.dialling.deadline:
+                self._no_further_until = self._native.now() + _NO_FURTHER
+                self._give_up_slot(waiter)
         except FaktoryError as error:
             self._dial_failed(waiter, error, last)
         finally:
             waiter.dialling = None
+
+    def _dial_limit(self) -> float:
+        """When a dial that begins now takes too long, on anyio's clock.
+
+        It is six round trips at most, and twice as much is granted.
+        """
+        return self._native.now() + _SLOW_DIAL * self._slow
+
+    def _limit_dials(self) -> None:
+        """There is a connection, so that no dial may take too long any more."""
+        limit = self._dial_limit()
+        for each in self._dialling:
+            if each.dialling is not None and each.dialling.deadline > limit:
+                each.dialling.deadline = limit
 
     def _dial_failed(self, waiter: Waiter, error: FaktoryError, last: int) -> None:
         if self._live_beside(waiter):
@@ -233,23 +276,31 @@ class GroupCommit:
             return
         waiter.slot = None
         self._leading -= 1
-        self._send(waiter, self._line.take(waiter, self._share(self._leading + 1)), connection)
+        self._send(waiter, self._taken(waiter, self._share()), connection)
+        if self._line:
+            self._kick()  # what is left may be worth a further connection
 
-    def _share(self, leaders: int) -> int:
-        """Return how many jobs a frame takes, so that there are some for other connections too.
+    def _taken(self, leader: Waiter, most: int) -> list[Waiter]:
+        """Take out of the line who leaves with the leader, but not who dials."""
+        return self._line.take(leader, most, but=self._dialling)
+
+    def _wanted(self) -> int:
+        """Return to how many connections those who push are shared out.
 
         The server works through the frames of one connection one after the other, through those of
         several at the same time, and we through the reply of one while it works on the next.
-
-        Args:
-            leaders: How many hold a slot and have not taken their frame.
         """
-        slots = leaders + self._pool.idle
-        if self._native.now() >= self._no_further_until:
-            slots += self._pool.room
-        if slots <= 1:
-            return MAX_JOBS
-        return min(max(self._worth, math.ceil(len(self._line) / slots)), MAX_JOBS)
+        if self._callers < self._worth:
+            return 1
+        wanted = min(max(self._callers // self._worth, 2), _SPREAD, self._pool.limit)
+        if wanted > self._pool.slots and self._native.now() < self._no_further_until:
+            return max(self._pool.slots, 1)
+        return wanted
+
+    def _share(self) -> int:
+        """Return how many jobs make a whole frame."""
+        wanted = self._wanted()
+        return MAX_JOBS if wanted == 1 else min(self._callers // wanted, MAX_JOBS)
 
     def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
         """Send them as one frame, whose reply it is the leader's duty to read."""
@@ -262,17 +313,29 @@ class GroupCommit:
             if each.strict and each.seconds > longest:
                 longest = each.seconds
         leader.duty = frame
+        if self._dialling:
+            self._limit_dials()
+        if not self._frames:
+            self._stalls_at = now + self._slow
         self._frames[frame] = None
         self.frames += 1
         try:
             patience = None if longest <= self._patience else self._more_patience(frame, longest)
-            frame.ticket = connection.post([command], timeout=patience)
+            ticket = frame.ticket = connection.post([command], timeout=patience)
+            ticket.heed = partial(self._heed, frame, ticket)
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
+
+    def _heed(self, frame: Frame, ticket: Ticket) -> None:
+        """Take the reply before whoever reads it wakes: nobody waits for that."""
+        if not ticket.done:
             return
-        if self._line:
-            self._kick()  # what is left may be worth a further connection
+        try:
+            errors = frame.command.decode(ticket.replies[0])
+        except FaktoryError:
+            return  # which whoever reads it finds
+        self._answered(frame, errors)
 
     async def _hand_over(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> None:
         """Hand over what the link could not take at once.
@@ -304,12 +367,13 @@ class GroupCommit:
             ):
                 return
             await frame.connection.receive(ticket)
+            if waiter.duty is None:
+                return
             errors = frame.command.decode(ticket.replies[0])
         except FaktoryError as error:
             waiter.duty = None
             self._failed(frame, error)
         else:
-            waiter.duty = None
             self._answered(frame, errors)
 
     async def _let_go(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> bool:
@@ -341,17 +405,19 @@ class GroupCommit:
                 waiter.settle(_out_of_time(waiter))
 
     def _answered(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
-        self._round_trip = self._native.now() - frame.sent_at
+        self._slow = max(_SLOW * (self._native.now() - frame.sent_at), _SLOW_LEAST)
         if errors:
             self._answered_in_part(frame, errors)
         else:
             for waiter in frame.waiters:
+                waiter.duty = None
                 waiter.settle(None)
         self._end(frame)
 
     def _answered_in_part(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
         rest = meant_for_all((waiter.jid for waiter in frame.waiters), errors)
         for waiter in frame.waiters:
+            waiter.duty = None
             waiter.settle(errors.get(waiter.jid) or copy.copy(rest))
 
     def _failed(self, frame: Frame, error: FaktoryError) -> None:
@@ -383,6 +449,7 @@ class GroupCommit:
     def _turned_away(self, frame: Frame, waiters: list[Waiter], error: FaktoryError) -> None:
         """The server has its limit of connections: wait for another one, where there is one."""
         self._frames.pop(frame, None)
+        self._watch()
         if self._live_beside(None):
             self._no_further_until = self._native.now() + _NO_FURTHER
             self._line.put_back(waiters)
@@ -397,82 +464,99 @@ class GroupCommit:
 
     def _end(self, frame: Frame) -> None:
         self._frames.pop(frame, None)
+        self._watch()
+        if frame.ticket is not None:
+            frame.ticket.heed = None  # which knows the frame: a circle
         self._pool.put_back(frame.connection)
         if self._line:
-            self._kick()
+            self._kick(at_once=True)
 
     # -- batons -------------------------------------------------------------------------------
-
-    def _free_at_once(self) -> Connection | None:
-        """Take the connection of a push that is alone, past the line."""
-        if self._frames or self._leading or self._line:
-            return None
-        return self._pool.take_idle()
 
     def _live_beside(self, dialler: Waiter | None) -> bool:
         """Whether there is another connection, or a dial, that what waits can hope for."""
         holds_slot = dialler is not None and dialler.slot is not None
         return bool(self._frames) or self._leading > holds_slot or self._pool.has_usable
 
-    def _kick(self, *, slow: bool = False) -> None:
-        """Hand slots to those who wait, as long as that is worth it."""
-        while self._is_worth_a_connection() or slow:
+    def _kick(self, *, slow: bool = False, at_once: bool = False) -> None:
+        """Hand slots to those who wait, as long as that is worth it.
+
+        A whole frame leaves at once where others are under way. Else its leader's task sends it:
+        until that has its turn, some more may come along.
+
+        Args:
+            slow: Whether the first of them has waited for too long.
+            at_once: Whether a frame has just been answered.
+        """
+        while self._line:
+            whole = self._share()
+            if not slow and not self._is_worth_a_connection(whole):
+                return
             leader = self._line.next_leader()
             if leader is None:
                 return
-            slot = self._pool.take_now(may_dial=self._is_worth_a_dial(slow=slow))
-            if slot is None:
-                self._queue_for_slot(stalled=slow)
-                return
-            self._hand(slot, leader)
+            connection = self._pool.take_idle()
+            if connection is not None and (at_once or self._frames) and len(self._line) >= whole:
+                self._send(leader, self._taken(leader, whole), connection)
+                leader.wake()
+            else:
+                may_dial = connection is None and self._is_worth_a_dial(whole, slow=slow)
+                slot = connection or (self._pool.take_now() if may_dial else None)
+                if slot is None:
+                    self._queue_for_slot(stalled=slow)
+                    return
+                self._hand(slot, leader)
             slow = False
 
     @property
     def _at_work(self) -> int:
         """How many connections are used, or about to be."""
-        return len(self._frames) + self._leading - self._dialling
+        return len(self._frames) + self._leading - len(self._dialling)
 
-    def _is_worth_a_connection(self) -> bool:
+    def _is_worth_a_connection(self, whole: int) -> bool:
         """Whether an idle connection is to be used."""
-        if not self._line:
-            return False
+        leaders = self._leading - len(self._dialling)
         return (
-            not self._at_work
-            or self._is_much(self._leading - self._dialling)
+            not (self._frames or leaders)
+            or len(self._line) >= whole * (leaders + 1)
+            or self._is_much_to_carry(leaders)
             or (self._pool.has_idle and self._is_stalled())
         )
 
-    def _is_worth_a_dial(self, *, slow: bool = False) -> bool:
+    def _is_worth_a_dial(self, whole: int, *, slow: bool) -> bool:
         if not (slow or self._at_work):  # whether the server is there, one finds out for all
             return not self._dialling
-        return (slow or self._is_much(self._leading)) and (
-            self._native.now() >= self._no_further_until
-        )
+        if self._native.now() < self._no_further_until:
+            return False
+        if slow or self._is_much_to_carry(self._leading):
+            return True
+        there = len(self._frames) + self._leading
+        return there < self._wanted() and len(self._line) >= whole * (self._leading + 1)
 
-    @property
-    def _slow(self) -> float:
-        """How many seconds are long for a frame."""
-        return max(_SLOW * self._round_trip, _SLOW_LEAST)
+    def _watch(self) -> None:
+        """Note when the oldest frame begins to be slow."""
+        self._stalls_at = math.inf
+        for oldest in self._frames:
+            self._stalls_at = oldest.sent_at + self._slow
+            break
 
     def _is_stalled(self) -> bool:
-        oldest = next(iter(self._frames), None)
-        return oldest is not None and self._native.now() - oldest.sent_at >= self._slow
+        return self._native.now() >= self._stalls_at
 
-    def _is_much(self, leaders: int) -> bool:
-        """Whether enough waits for one more, when those leaders have taken all they can."""
-        waiting = len(self._line)
-        if waiting >= self._worth and waiting - self._share(leaders) * leaders >= self._worth:
-            return True
-        return self._line.size - MAX_BYTES * leaders >= _WORTH_BYTES
+    def _is_much_to_carry(self, leaders: int) -> bool:
+        """Whether enough bytes wait beside what those leaders will take."""
+        return self._line.size >= MAX_BYTES * leaders + _WORTH_BYTES
 
     def _hand(self, slot: Connection | Right, leader: Waiter) -> None:
         self._leading += 1
         leader.lead(slot)
         if isinstance(slot, Right):
-            self._dialling += 1
+            self._dialling[leader] = None
             self._line.wake_first()  # while it dials, others keep the time
 
     def _queue_for_slot(self, *, stalled: bool) -> None:
+        if self._frames and not stalled:
+            return  # the end of a frame looks again
         self._stalled = self._stalled or stalled
         if not self._queued:
             self._queued = True
@@ -484,7 +568,12 @@ class GroupCommit:
         self._queued = self._stalled = False
         leader = self._line.next_leader()
         right = isinstance(slot, Right)
-        worth = self._is_worth_a_dial() if right else self._is_worth_a_connection()
+        whole = self._share()
+        worth = (
+            self._is_worth_a_dial(whole, slow=stalled)
+            if right
+            else bool(self._line) and self._is_worth_a_connection(whole)
+        )
         if leader is not None and (worth or stalled):
             self._hand(slot, leader)
         else:
@@ -510,7 +599,7 @@ class GroupCommit:
         slot, waiter.slot = waiter.slot, None
         if slot is not None:
             self._leading -= 1
-            self._dialling -= isinstance(slot, Right)
+            self._dialling.pop(waiter, None)
             self._pool.put_back(slot)
             self._kick()
 

@@ -1,8 +1,5 @@
 """One push on its way, and the frame that carries it."""
 
-import math
-from collections.abc import Callable
-
 import anyio
 from msgspec import Struct
 
@@ -32,6 +29,7 @@ class Waiter(Struct, eq=False):
         resent: Whether the job was handed back once by a dead connection.
         gone: Whether its task has left.
         dialling: What ends its dial.
+        event: What wakes its task, once it has waited.
     """
 
     jid: str
@@ -49,7 +47,7 @@ class Waiter(Struct, eq=False):
     resent: bool = False
     gone: bool = False
     dialling: anyio.CancelScope | None = None
-    _event: Event | None = None
+    event: Event | None = None
 
     def __repr__(self) -> str:
         return f"<Waiter {self.jid}>"  # not the job, which is nobody's business
@@ -69,9 +67,9 @@ class Waiter(Struct, eq=False):
         self.done = True
         self.error = error
         if self.dialling is not None:
-            self.dialling.cancel()  # somebody else's connection was faster
-        if self._event is not None:
-            self._event.set()
+            self.dialling.cancel()
+        if self.event is not None:
+            self.event.set()
 
     def lead(self, slot: Connection | Right) -> None:
         """Hand it a slot."""
@@ -81,25 +79,12 @@ class Waiter(Struct, eq=False):
     def read(self, frame: "Frame") -> None:
         """Hand it the duty to read."""
         self.duty = frame
-        if self.dialling is not None:
-            self.dialling.cancel()  # the reply is worth more; the right goes to somebody else
         self.wake()
 
     def wake(self) -> None:
         """Let it look around."""
-        if self._event is not None:
-            self._event.set()
-
-    async def woken(self, make_event: Callable[[], Event], alarm: float) -> None:
-        """Return when it is to look around, at the latest at `alarm`, on anyio's clock."""
-        event = self._event = make_event()
-        try:
-            if alarm == math.inf:
-                await event.wait()
-            else:
-                await event.wait_until(alarm)
-        finally:
-            self._event = None
+        if self.event is not None:
+            self.event.set()
 
 
 class Frame(Struct, eq=False):

@@ -179,12 +179,12 @@ class Setting:
     def check_rest(self) -> None:
         """When nobody pushes any more, nothing is left of it."""
         pushes, pool = self.client._pushes, self.client._pool
-        assert pushes._callers == pushes._leading == pushes._dialling == len(pushes._line) == 0
+        assert pushes._callers == pushes._leading == len(pushes._dialling) == len(pushes._line) == 0
         assert not pushes._line
         assert pushes._line.size == 0
-        assert not pushes._line._lenient
+        assert not pushes._line.lenient
         assert not pushes._frames
-        assert pool._slots == len(pool._idle) == self.links
+        assert pool.slots == len(pool._idle) == self.links
         assert all(connection.idle for connection, _ in pool._idle)
 
 

@@ -60,11 +60,11 @@ async def test_jobs_gather_while_a_frame_is_on_its_way() -> None:
     async with setting() as it:
         gate = it.peer.hold("PUSHB", it.store)
         await it.start(0)
-        await it.start(*range(1, 24))
+        await it.start(*range(1, 23))
         gate.open()
         await quiet()
-        assert it.store.frames == [[0], list(range(1, 24))]
-        assert it.kinds(range(24)) == {None}
+        assert it.store.frames == [[0], list(range(1, 23))]
+        assert it.kinds(range(23)) == {None}
         assert it.peer.dials == 1
 
 
@@ -182,7 +182,7 @@ async def test_one_tasks_pushes_keep_their_order_beside_others() -> None:
 
 @pytest.mark.parametrize(
     ("worth", "count", "connections"),
-    [(24, 23, 1), (24, 24, 2), (24, 200, 2), (None, 4, 1), (None, 5, 2)],
+    [(24, 22, 1), (24, 23, 2), (24, 200, 2), (None, 2, 1), (None, 3, 2)],
 )
 async def test_further_connections_are_dialled_for_so_many_jobs_each(
     worth: int | None, count: int, connections: int
@@ -542,7 +542,7 @@ async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> No
         assert it.dialler.began == 2
         gate.open()
         await quiet()
-        assert it.store.frames == [[0], list(range(1, 300))]
+        assert [sorted(frame) for frame in it.store.frames] == [[0], list(range(1, 300))]
 
 
 async def test_too_many_connections_on_the_only_one_is_told() -> None:
@@ -579,30 +579,76 @@ async def test_a_connection_that_comes_free_is_used_in_spite_of_a_dial() -> None
         await it.start(0)
         await it.dialler.open(0)
         await it.start(*range(1, 25))
-        assert it.client._pushes._dialling == 1
+        assert it.client._pushes._dialling
         gate.open()
         await quiet()
-        assert it.kinds(range(25)) == {None}, "the one that dials is done too"
-        assert it.client._pool._slots == 1
-        assert it.now == 0
+        assert it.kinds([0, *range(2, 25)]) == {None}
+        await anyio.sleep(0.14)
+        assert it.kinds([1]) == {"under way"}, "it hopes for a connection of its own"
+        await anyio.sleep(0.02)
+        assert it.kinds([1]) == {None}
+        assert it.client._pool.slots == 1, "the dial is given up"
 
 
-async def test_the_right_to_dial_of_one_that_is_done_goes_on() -> None:
-    async with setting(gates=3) as it:
+async def test_a_whole_frame_that_waits_leaves_as_soon_as_another_is_answered() -> None:
+    async with setting(worth=4, limits=Limits(max_connections=2)) as it:
         gates = [it.peer.hold("PUSHB", it.store) for _ in range(3)]
+        await it.start(0)
+        await it.start(1, 2, 3)
+        await it.start(*range(4, 9))
+        assert it.peer.dials == 2
+        gates[0].open()
+        await gates[2].reached.wait()
+        assert it.outcomes[0] is None
+        for gate in gates[1:]:
+            gate.open()
+            await quiet()
+        sizes = [len(frame) for frame in it.store.frames]
+        assert sizes == [1, 2, 4, 2], "9 pushes, by halves where so many wait"
+        assert it.kinds(range(9)) == {None}
+
+
+async def test_a_dial_may_not_take_long_any_more_once_there_is_a_connection() -> None:
+    async with setting(gates=2) as it, anyio.create_task_group() as group:
+        given_back = anyio.Event()
+
+        async def borrow() -> None:
+            async with it.client._pool.lease():
+                await given_back.wait()
+
+        group.start_soon(borrow)
+        await quiet()
+        await it.dialler.open(0)
+        await it.start(1)  # which finds no other connection, and so may dial as long as it takes
+        assert it.dialler.began == 2
+        await anyio.sleep(1)
+        given_back.set()
+        await quiet()
+        await it.start(2)
+        assert it.outcomes[2] is None
+        await anyio.sleep(0.14)
+        assert it.kinds([1]) == {"under way"}
+        await anyio.sleep(0.02)
+        assert it.kinds([1]) == {None}
+
+
+async def test_who_dials_leaves_by_its_own_connection() -> None:
+    async with setting(gates=2) as it:
+        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
         await it.start(0)
         await it.dialler.open(0)
         await it.start(*range(1, 25))
         gates[0].open()
         await gates[1].reached.wait()
-        await it.start(*range(100, 124))
-        assert it.client._pushes._leading == 1
-        gates[1].open()
-        await gates[2].reached.wait()
-        assert it.outcomes[1] is None, "it does not wait for its dial"
-        gates[2].open()
+        await it.start(*range(100, 110))
+        assert it.kinds([1]) == {"under way"}
+        await it.dialler.open(1)
         await quiet()
-        assert it.kinds([*range(25), *range(100, 124)]) == {None}
+        assert it.outcomes[1] is None
+        assert 1 in it.store.frames[1]
+        gates[1].open()
+        await quiet()
+        assert it.kinds([*range(25), *range(100, 110)]) == {None}
 
 
 async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
@@ -613,7 +659,7 @@ async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
         await it.start(*range(1, 2_100))
         assert it.dialler.began == 4
         pushes = it.client._pushes
-        holders = [each for each in pushes._line._pending if each.slot is not None]
+        holders = [each for each in pushes._line.pending if each.slot is not None]
         assert [holder.number for holder in holders] == [2, 3, 4]
         for number in (3, 2, 1):
             await it.dialler.open(number)
@@ -621,23 +667,6 @@ async def test_a_slot_is_not_offered_to_one_that_holds_one() -> None:
         await anyio.sleep(0.06)  # the last few are worth a connection when the first frame is slow
         assert it.kinds(range(1, 2_100)) == {None}
         gate.open()
-
-
-async def test_the_duty_to_read_may_go_to_one_that_dials() -> None:
-    async with setting(gates=2) as it:
-        gates = [it.peer.hold("PUSHB", it.store) for _ in range(2)]
-        await it.start(0)
-        await it.dialler.open(0)
-        await it.start(*range(1, 25))  # 1 dials
-        gates[0].open()
-        await gates[1].reached.wait()  # 2 leads and reads
-        assert it.client._pushes._dialling == 1
-        await it.cancel(*range(2, 25))
-        assert it.kinds([1]) == {"under way"}
-        assert it.client._pushes._leading == 0, "who reads has no time to dial"
-        gates[1].open()
-        await quiet()
-        assert it.kinds([1]) == {None}
 
 
 async def test_two_leaders_at_once_take_turns_without_harm() -> None:

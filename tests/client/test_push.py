@@ -327,7 +327,7 @@ async def test_a_push_cancelled_by_a_scope_leaves_no_reply_to_the_next_one() -> 
                             await client.push(Job("order", [2 * steps + 1]))
                         group.cancel_scope.cancel()
                 await checked(client, Job("order", [steps]))
-            assert client._pool._slots == 1
+            assert client._pool.slots == 1
 
 
 async def cancel_after(steps: int, scope: anyio.CancelScope) -> None:
@@ -350,7 +350,7 @@ def test_a_push_cancelled_natively_leaves_no_reply_to_the_next_one() -> None:
                     with contextlib.suppress(asyncio.CancelledError, JobRejectedError):
                         await task
                     await checked(client, Job("order", [steps]))
-                assert client._pool._slots == 1
+                assert client._pool.slots == 1
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
