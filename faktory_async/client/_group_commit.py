@@ -1,11 +1,15 @@
 """Group commit: pushes that come together leave together.
 
-There is no timer and no background task. Who pushes appends a *waiter*; whoever holds a *baton*
-does the work for everybody, in the waiter's own task:
+There is no background task. Who pushes appends a *waiter*; whoever holds a *baton* does the work for
+everybody, in the waiter's own task:
 
 * a **slot** (a connection, or the right to dial one) makes its holder the leader of the next frame:
-  it takes what is pending, sends it as one PUSHB and reads the reply;
+  it takes what is pending and sends it as one PUSHB;
 * a **frame** is the duty to read the reply of a frame that is on its way.
+
+What needs no waiting does not wait for a task to wake: everybody's outcome is told by the call that
+brings the reply, and a whole frame is sent for its leader by the push that completes it, or by the
+reply to another one.
 
 On any way out a `finally` without an await passes the baton on: a slot to the next pending waiter
 that holds none, a frame to the next of its waiters that is still there; without one its connection
