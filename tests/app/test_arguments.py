@@ -83,7 +83,8 @@ def nameless(a: int, /, b: int) -> None: ...
         (many, (), {}, "many: missing a required argument: 'a'"),
         (many, (), {"rest": "x"}, "many: missing a required argument: 'a'"),
         (nothing, (1,), {}, "nothing: too many positional arguments"),
-        (nameless, (), {"a": 1, "b": 2}, "nameless: 'a' parameter is positional only"),
+        # Pythons word this one differently.
+        (nameless, (), {"a": 1, "b": 2}, "nameless: (?=.*'a').*positional.only"),
     ],
 )
 def test_a_call_that_does_not_fit_is_a_type_error(
