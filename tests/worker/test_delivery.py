@@ -26,7 +26,7 @@ from faktory_async.worker._outcome import INTERRUPTED
 from faktory_async.worker._reservation import Moment, Reservation
 from faktory_async.worker._server_clock import ServerClock
 from faktory_async.worker._steps import Case, End, Verdict
-from tests.worker.test_repush import fetched
+from tests.worker.test_repush import DEEP, fetched
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 BOOM = Fail(errtype="ValueError", message="boom")
@@ -295,7 +295,7 @@ def test_a_rescue_that_is_refused_is_lost() -> None:
 
 
 def test_a_job_that_cannot_be_taken_apart_is_lost_where_a_rescue_was_due() -> None:
-    bench = Bench(BOOM, args=msgspec.Raw(b"[" * 5_000 + b"]" * 5_000))
+    bench = Bench(BOOM, args=msgspec.Raw(DEEP))
     bench.sends(FailCommand)
     assert verdict(bench.takes(BUSY)) is Verdict.LOST
 
@@ -444,7 +444,7 @@ def test_a_refused_retry_is_a_fail_with_the_cause_at_once() -> None:
         ({"retry": -1}, "no retry is left"),
         ({"retry": 1, "failure": {"retry_count": 0, "remaining": 1}}, "no retry is left"),
         ({"custom": {"unique_for": 5}}, "Enterprise"),
-        ({"args": msgspec.Raw(b"[" * 5_000 + b"]" * 5_000)}, "taken apart"),
+        ({"args": msgspec.Raw(DEEP)}, "taken apart"),
     ],
 )
 def test_a_retry_that_cannot_be_is_a_fail(fields: dict[str, Any], why: str) -> None:
@@ -555,7 +555,7 @@ def test_dead_without_retries_that_is_refused_is_dropped() -> None:
 
 
 def test_a_job_that_cannot_be_taken_apart_is_failed_and_not_killed() -> None:
-    bench = Bench(BURY, args=msgspec.Raw(b"[" * 5_000 + b"]" * 5_000))
+    bench = Bench(BURY, args=msgspec.Raw(DEEP))
     bench.sends(FailCommand)
     assert "not killed" in str(bench.takes(None))
 

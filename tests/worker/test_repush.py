@@ -16,6 +16,9 @@ BOOM = Fail(errtype="ValueError", message="boom", backtrace=("a", "b"))
 # As the server writes it: numbers that no float of ours would print so, escapes, sorted keys.
 ARGS = rb'[1e-7,100000000000000000000,"\u003ca\u003e",{"b":1,"c":[]}]'
 
+# Deeper than any Python goes: how deep that is differs between them.
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
 
 def fetched(**fields: Any) -> bytes:
     document = {
@@ -103,7 +106,7 @@ def test_an_option_of_enterprise_ties_a_job(key: str) -> None:
         b'{"jid":"12345678"',
         b'{"jid":"12345678","jobtype":"a","queue":"q"}',
         fetched(retry=1.5),
-        b'{"jid":"12345678","jobtype":"a","queue":"q","args":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'{"jid":"12345678","jobtype":"a","queue":"q","args":%b}' % DEEP,
     ],
 )
 def test_what_is_no_job_is_not_taken_apart(data: bytes) -> None:
