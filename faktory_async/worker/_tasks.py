@@ -29,7 +29,15 @@ async def task_owner() -> AsyncGenerator[Start]:
     """
     if on_asyncio():
         async with asyncio.TaskGroup() as native:
-            yield native.create_task
+            if asyncio.get_running_loop().get_task_factory() is None:
+                yield native.create_task
+                return
+
+            def begin(work: Work, /, *, name: str) -> None:
+                # The factory may let the work begin before asyncio has given its task the name.
+                native.create_task(_named(work, name), name=name)
+
+            yield begin
     else:
         async with anyio.create_task_group() as group:
 
@@ -37,6 +45,12 @@ async def task_owner() -> AsyncGenerator[Start]:
                 group.start_soon(_await, work, name=name)
 
             yield start
+
+
+async def _named(work: Work, name: str) -> None:
+    if (task := asyncio.current_task()) is not None:
+        task.set_name(name)
+    await work
 
 
 async def _await(work: Work) -> None:

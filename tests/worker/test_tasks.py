@@ -42,6 +42,22 @@ async def test_a_task_has_a_name_and_the_context_of_who_starts_it() -> None:
     assert seen == ["here", "12345678"]
 
 
+def test_a_task_that_begins_at_once_has_its_name_already() -> None:
+    seen: list[str | None] = []
+
+    async def work() -> None:
+        seen.append(anyio.get_current_task().name)
+
+    async def main() -> None:
+        # Before Python 3.12 there is none: then tasks begin as ever, and have their names too.
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+        async with task_owner() as start:
+            start(work(), name="12345678")
+
+    asyncio.run(main())
+    assert seen == ["12345678"]
+
+
 async def test_a_block_that_is_cancelled_cancels_its_tasks_and_waits_for_them() -> None:
     ended: list[str] = []
 
