@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from faktory_async import Client, EmbeddedServer, FaktoryError, Job
-from tests.net._loops import backend
+from tests.net._loops import EAGER, backend
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ PUSHERS: Final = 250
 SEEDS: Final = (1, 2, 3)
 
 
-@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+@pytest.fixture(params=["asyncio", EAGER, "uvloop", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, Mapping[str, Any]]:
     return backend(request.param)
 

@@ -1,4 +1,7 @@
-"""Every test here runs on asyncio, uvloop and trio, over real sockets and in real time."""
+"""Every test here runs on asyncio, also where tasks begin at once, on uvloop and on trio.
+
+Over real sockets, and in real time.
+"""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -6,17 +9,12 @@ from typing import Any
 import pytest
 
 from faktory_async import EmbeddedServer
-
-_BACKENDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "asyncio": ("asyncio", {"use_uvloop": False}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-    "trio": ("trio", {}),
-}
+from tests.net._loops import EAGER, backend
 
 
-@pytest.fixture(params=_BACKENDS)
+@pytest.fixture(params=["asyncio", EAGER, "uvloop", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, Mapping[str, Any]]:
-    return _BACKENDS[request.param]
+    return backend(request.param)
 
 
 @pytest.fixture

@@ -77,8 +77,23 @@ def _clock() -> JumpingLoop | trio.testing.MockClock:
     return clock
 
 
+# Lets tasks begin within the call that makes them. New in Python 3.12.
+_EAGER: Final = getattr(asyncio, "eager_task_factory", None)
+
+
+def _eager_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(_EAGER)
+    return loop
+
+
+EAGER: Final = pytest.param(
+    "asyncio-eager", marks=pytest.mark.skipif(_EAGER is None, reason="new in Python 3.12")
+)
+
 _BACKENDS: Final[Mapping[str, Callable[[], tuple[str, dict[str, Any]]]]] = {
     "asyncio": lambda: ("asyncio", {}),
+    "asyncio-eager": lambda: ("asyncio", {"loop_factory": _eager_loop}),
     "uvloop": lambda: ("asyncio", {"use_uvloop": True}),
     "trio": lambda: ("trio", {}),
     "asyncio-virtual": lambda: ("asyncio", {"loop_factory": JumpingLoop}),
