@@ -1,7 +1,7 @@
 """Group commit: pushes that come together leave together.
 
-There is no background task. Who pushes appends a *waiter*; whoever holds a *baton* does the work for
-everybody, in the waiter's own task:
+There is no background task. Who pushes appends a *waiter*; whoever holds a *baton* does the work
+for everybody, in the waiter's own task:
 
 * a **slot** (a connection, or the right to dial one) makes its holder the leader of the next frame:
   it takes what is pending and sends it as one PUSHB;
