@@ -40,9 +40,10 @@ class AsyncioLink(asyncio.Protocol, Link):
         self._aborted = False
         self._writing_paused = False
         self._kept = 0
-        self._take: Callable[[bytes], bool] | None = None  # of the reader
-        self._reader: asyncio.Future[bool] | None = None
-        self._deadline = math.inf  # of the reader
+        self._take: Callable[[bytes], bool] | None = None  # of who pumps or listens
+        self._reader: asyncio.Future[bool] | None = None  # of who pumps
+        self._quits: Callable[[], None] | None = None  # of who listens
+        self._deadline = math.inf  # of either
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._writers: list[asyncio.Future[None]] = []
@@ -67,8 +68,7 @@ class AsyncioLink(asyncio.Protocol, Link):
 
     def data_received(self, data: bytes) -> None:
         if self._take is not None:
-            if self._take(data):
-                self.wake_reader()
+            self._take(data)
             return
         self._chunks.append(data)
         self._size += len(data)
@@ -147,26 +147,37 @@ class AsyncioLink(asyncio.Protocol, Link):
                     return True
             finally:
                 if self._reader is reader:
-                    self._take = self._reader = None
-                    self._deadline = math.inf
+                    self.had_enough()
         self._is_at_end()
         return take(b"")
 
-    def wake_reader(self) -> None:
+    def listen(
+        self, take: Callable[[bytes], bool], quits: Callable[[], None], deadline: float
+    ) -> bool:
+        if self._chunks or self._eof:
+            return False
+        self._take, self._quits = take, quits
+        self._wait_until(deadline)
+        return True
+
+    def had_enough(self) -> None:
         reader, self._reader = self._reader, None
-        if reader is not None:
-            self._take = None  # the next one may read before this one has woken
-            self._deadline = math.inf
-            if not reader.done():
-                reader.set_result(True)
+        self._take = self._quits = None
+        self._deadline = math.inf
+        if reader is not None and not reader.done():
+            reader.set_result(True)
 
     def _news(self, deadline: float) -> asyncio.Future[bool]:
         """Return what the reader waits for: its result is whether a `take` has enough."""
+        self._quits = None
+        self._wait_until(deadline)
+        reader = self._reader = self._loop.create_future()
+        return reader
+
+    def _wait_until(self, deadline: float) -> None:
         self._deadline = deadline
         if deadline < self._rings_at:
             self._ring_at(deadline)
-        reader = self._reader = self._loop.create_future()
-        return reader
 
     def _is_at_end(self) -> bool:
         if self._eof and self._lost is not None:
@@ -230,7 +241,7 @@ class AsyncioLink(asyncio.Protocol, Link):
             raise self._lost or ConnectionResetError("the connection was lost while sending")
 
     def _ring_at(self, deadline: float) -> None:
-        """Have the reader woken at that time, should it wait until then."""
+        """Disturb the reader at that time, should it wait until then."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._loop.call_at(deadline, self._ring)
@@ -245,7 +256,11 @@ class AsyncioLink(asyncio.Protocol, Link):
             self._ring_at(self._deadline)
 
     def _disturb_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
+        if self._quits is not None:
+            quits = self._quits
+            self.had_enough()
+            quits()
+        elif self._reader is not None and not self._reader.done():
             self._reader.set_result(False)
 
     def _wake_writers(self) -> None:

@@ -43,6 +43,7 @@ class Connection:
 
     Attributes:
         unposted: Whether what was posted still has to be handed over.
+        watching: Whether the link brings replies without a task that receives, see `watch`.
     """
 
     def __init__(self, link: Link, *, timeout: float, session: ClientSession | None = None) -> None:
@@ -53,6 +54,7 @@ class Connection:
         self._native = Native()
         self._posted = b""
         self.unposted = False
+        self.watching = False
         self._sending = anyio.Lock(fast_acquire=True)
         self._reading: Ticket | None = None  # for which somebody reads
         self._wanted = 0  # replies of it
@@ -209,6 +211,24 @@ class Connection:
             raise self._failure(ticket) from error
         return ticket
 
+    def watch(self, ticket: Ticket) -> bool:
+        """Have the link bring the replies without a task that receives them, where it can.
+
+        The ticket's `heed` is called for them, and where they will not come: what has happened,
+        `receive` tells. Whoever receives takes over. For whoever has the connection to itself.
+
+        Args:
+            ticket: What `post` returned; pieces of its replies do not move its deadline.
+
+        Returns:
+            Whether the link does it. It is what `watching` says, until it ends.
+        """
+        if not self.unposted and self._reading is None and ticket.patience is None:
+            self.watching = self._link.listen(self._take_in, self._look_up, ticket.deadline)
+            if self.watching:
+                self._reading, self._wanted = ticket, len(ticket.commands)
+        return self.watching
+
     async def hand_over(self, ticket: Ticket, *, shield: bool) -> None:
         """Hand over what was posted and the link could not take at once.
 
@@ -324,12 +344,12 @@ class Connection:
         """
         if self._error is not None:
             raise self._failure(ticket)
-        if self._reading is not None:
+        if self._reading is not None and not self.watching:
             with anyio.CancelScope(deadline=deadline):
                 await self._read_by_another(ticket)
                 return True
             return False
-        self._reading, self._wanted = ticket, wanted
+        self._reading, self._wanted, self.watching = ticket, wanted, False
         try:
             return await self._link.pump(self._take_in, deadline)
         except NETWORK_ERRORS as error:
@@ -393,16 +413,24 @@ class Connection:
             self._give_up(ConnectionLostError("the server closed the connection"))
         ticket = self._reading
         if ticket is None:
+            self._link.had_enough()
             return True
         if ticket.patience is not None:
             self._renew(ticket, ticket.patience)
         enough = self._error is not None or len(ticket.replies) >= self._wanted
         if enough:
             self._reading = None  # whoever heeds this may send the next command at once
-            self._link.wake_reader()
+            self.watching = False
+            self._link.had_enough()
         if ticket.heed is not None:
             ticket.heed()
         return enough
+
+    def _look_up(self) -> None:
+        """Let somebody receive, since the link does not bring any more."""
+        ticket, self._reading, self.watching = self._reading, None, False
+        if ticket is not None and ticket.heed is not None:
+            ticket.heed()
 
     def _give_up(self, error: FaktoryError) -> None:
         """Remember why, and abort: only then is it sure that what stayed here never leaves."""

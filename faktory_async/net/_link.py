@@ -65,10 +65,24 @@ class Link(Protocol):
             return True
         return False
 
-    def wake_reader(self) -> None:
-        """Wake whoever pumps, and has enough: for a `take` that wakes others after it.
+    def listen(
+        self, take: Callable[[bytes], bool], quits: Callable[[], None], deadline: float
+    ) -> bool:
+        """Pump without a task, where the link can do that.
 
-        Where that is not done, it wakes when `take` has returned.
+        Whatever ends it before `take` has enough - the end of the stream, a loss, the deadline -
+        `quits` is called, and a `pump` tells what it was. Whoever pumps meanwhile takes over.
+
+        Returns:
+            Whether the link does it.
+        """
+        del take, quits, deadline
+        return False
+
+    def had_enough(self) -> None:
+        """End the pumping or the listening: for a `take`, before it returns True.
+
+        So it can wake others after the one who pumps, or have somebody listen anew.
         """
         return
 

@@ -1,6 +1,7 @@
 """What the link over an asyncio transport promises, on real sockets, on asyncio and uvloop."""
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from faktory_async.net import AsyncioLink
 from faktory_async.net._asyncio_link import _READ_LIMIT, keep_alive
-from tests.net._loops import on_asyncio_loops
+from tests.net._loops import on_asyncio_loops, on_virtual_asyncio
 from tests.net._peers import Peer, pair, when
 
 MUCH = bytes(range(256)) * 4_096  # 1 MiB: more than two small buffers hold
@@ -345,6 +346,121 @@ async def test_sending_on_a_link_that_was_never_connected_fails() -> None:
     assert link.unsent() == 0
     link.abort()
     await link.aclose()
+
+
+# -- listening ------------------------------------------------------------------------------------
+
+
+class Ear:
+    """Takes what a link brings; so many bytes are enough."""
+
+    def __init__(self, link: AsyncioLink, enough: int) -> None:
+        self._link = link
+        self._enough = enough
+        self.heard = b""
+        self.quits = 0
+
+    def take(self, data: bytes) -> bool:
+        self.heard += data
+        if len(self.heard) < self._enough:
+            return False
+        self._link.had_enough()
+        return True
+
+    def quit(self) -> None:
+        self.quits += 1
+
+
+@on_asyncio_loops
+async def test_what_arrives_is_brought_until_it_is_enough() -> None:
+    async with linked() as (link, peer):
+        ear = Ear(link, 4)
+        assert link.listen(ear.take, ear.quit, math.inf)
+        peer.send(b"on")
+        await when(lambda: ear.heard == b"on")
+        peer.send(b"e ")
+        await when(lambda: ear.heard == b"one ")
+        peer.send(b"two")
+        assert await link.receive() == b"two"
+        assert ear.heard == b"one "
+        peer.close()
+        assert await link.receive() == b""
+        assert ear.quits == 0
+
+
+@on_asyncio_loops
+async def test_one_that_had_enough_can_listen_anew_in_the_same_call() -> None:
+    async with linked() as (link, peer):
+        first, second = Ear(link, 1), Ear(link, 1)
+
+        def take(data: bytes) -> bool:
+            enough = first.take(data)
+            assert link.listen(second.take, second.quit, math.inf)
+            return enough
+
+        assert link.listen(take, first.quit, math.inf)
+        peer.send(b"1")
+        await when(lambda: bool(first.heard))
+        peer.send(b"2")
+        await when(lambda: bool(second.heard))
+        assert (first.heard, second.heard) == (b"1", b"2")
+        assert first.quits == second.quits == 0
+
+
+@pytest.mark.parametrize("end", [Peer.close, Peer.reset, None])
+@on_asyncio_loops
+async def test_whoever_listens_is_told_of_an_end_once(end: Callable[[Peer], None] | None) -> None:
+    async with linked() as (link, peer):
+        ear = Ear(link, 4)
+        assert link.listen(ear.take, ear.quit, math.inf)
+        link.abort() if end is None else end(peer)
+        await when(lambda: ear.quits == 1)
+        link.abort()
+        await link.aclose()
+        assert ear.quits == 1
+        assert ear.heard == b""
+
+
+@on_virtual_asyncio
+async def test_whoever_listens_is_told_when_its_time_is_over() -> None:
+    async with linked() as (link, _):
+        ear = Ear(link, 4)
+        now = asyncio.get_running_loop().time
+        began = now()
+        assert link.listen(ear.take, ear.quit, began + 1)
+        assert link.listen(ear.take, ear.quit, began + 3)  # the timer rings, and is set anew
+        await asyncio.sleep(2)
+        assert ear.quits == 0
+        await asyncio.sleep(2)
+        assert ear.quits == 1
+
+
+@on_asyncio_loops
+async def test_one_that_pumps_takes_over_from_one_that_listens() -> None:
+    async with linked() as (link, peer):
+        ear, reader = Ear(link, 1), Ear(link, 2)
+        assert link.listen(ear.take, ear.quit, math.inf)
+        task = asyncio.create_task(link.pump(reader.take, math.inf))
+        await when(lambda: link._reader is not None)
+        peer.send(b"12")
+        assert await task
+        assert (ear.heard, reader.heard) == (b"", b"12")
+        peer.close()
+        assert await link.receive() == b""
+        assert ear.quits == 0
+
+
+@on_asyncio_loops
+async def test_what_is_there_already_has_to_be_read() -> None:
+    async with linked() as (link, peer):
+        ear = Ear(link, 1)
+        peer.send(b"early")
+        await when(lambda: bool(link._chunks))
+        assert not link.listen(ear.take, ear.quit, math.inf)
+        assert await link.receive() == b"early"
+        peer.close()
+        await when(lambda: link._eof)
+        assert not link.listen(ear.take, ear.quit, math.inf)
 
 
 # -- the end --------------------------------------------------------------------------------------

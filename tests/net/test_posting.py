@@ -7,7 +7,12 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from faktory_async.errors import CommandTimeoutError, ConnectionLostError
+from faktory_async.errors import (
+    CommandTimeoutError,
+    ConnectionLostError,
+    FaktoryError,
+    ProtocolError,
+)
 from faktory_async.net import AsyncioLink, Connection, MemoryLink, memory_links
 from tests.net._faktory import HI, Echo, Recorder, Server, conversation, echoed, opened
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_virtual_asyncio
@@ -178,3 +183,127 @@ async def test_a_link_without_a_way_to_start_says_so() -> None:
     assert link.start(b"a") is False
     assert isinstance(link, MemoryLink)
     assert link.unsent() == 0
+
+
+# -- replies that nobody reads ------------------------------------------------------------------
+
+
+class Heed:
+    """Notes how far a ticket was each time that it was told to look."""
+
+    def __init__(self, connection: Connection, *commands: Echo, timeout: float = 7) -> None:
+        self.connection = connection
+        self.ticket = connection.post(commands, timeout=timeout)
+        self.ticket.heed = self
+        self.looks: list[tuple[int, bool]] = []
+
+    def __call__(self) -> None:
+        self.looks.append((len(self.ticket.replies), self.connection.watching))
+
+
+@on_asyncio_loops
+async def test_replies_are_brought_without_a_task_that_receives() -> None:
+    async with small_talk() as (connection, peer):
+        heed = Heed(connection, Echo("a"), Echo("b"))
+        assert connection.watch(heed.ticket)
+        assert connection.watching
+        peer.send(echoed("a"))
+        await when(lambda: bool(heed.looks))
+        peer.send(echoed("b"))
+        await when(lambda: len(heed.looks) == 2)
+        assert heed.looks == [(1, True), (2, False)]
+        assert connection.idle
+        await connection.receive(heed.ticket)  # which does not wait
+        assert connection.usable
+
+
+@on_asyncio_loops
+async def test_whoever_heeds_replies_can_send_anew_and_watch() -> None:
+    async with small_talk() as (connection, peer):
+        heeds = [Heed(connection, Echo("a"))]
+
+        def again() -> None:
+            heeds.append(Heed(connection, Echo("b")))
+            assert connection.watch(heeds[1].ticket)
+
+        heeds[0].ticket.heed = again
+        assert connection.watch(heeds[0].ticket)
+        assert await peer.read_line() == b"ECHO a\r\n"
+        peer.send(echoed("a"))
+        assert await peer.read_line() == b"ECHO b\r\n"
+        peer.send(echoed("b"))
+        await when(lambda: bool(heeds[1].looks))
+        assert heeds[1].ticket.done
+        assert connection.usable
+
+
+def talk_nonsense(peer: Peer) -> None:
+    peer.send(b"*what\r\n")
+
+
+@pytest.mark.parametrize(
+    ("harm", "error"),
+    [
+        (Peer.close, ConnectionLostError),
+        (Peer.reset, ConnectionLostError),
+        (talk_nonsense, ProtocolError),
+    ],
+)
+@on_asyncio_loops
+async def test_whoever_watches_is_told_to_look_when_no_reply_will_come(
+    harm: Callable[[Peer], None], error: type[FaktoryError]
+) -> None:
+    async with small_talk() as (connection, peer):
+        heed = Heed(connection, Echo("a"))
+        assert connection.watch(heed.ticket)
+        assert await peer.read_line() == b"ECHO a\r\n"
+        harm(peer)
+        await when(lambda: bool(heed.looks))
+        assert heed.looks == [(0, False)]
+        with pytest.raises(error) as caught:
+            await connection.receive(heed.ticket)
+        assert caught.value.maybe_executed is True
+
+
+@on_virtual_asyncio
+async def test_whoever_watches_is_told_to_look_when_the_time_is_over() -> None:
+    async with small_talk() as (connection, _):
+        heed = Heed(connection, Echo("a"), timeout=3)
+        assert connection.watch(heed.ticket)
+        await asyncio.sleep(2.9)
+        assert heed.looks == []
+        await asyncio.sleep(0.2)
+        assert heed.looks == [(0, False)]
+        with pytest.raises(CommandTimeoutError):
+            await connection.receive(heed.ticket)
+
+
+@on_asyncio_loops
+async def test_whoever_receives_takes_over_from_one_that_watches() -> None:
+    async with small_talk() as (connection, peer):
+        heed = Heed(connection, Echo("a"))
+        assert connection.watch(heed.ticket)
+        task = asyncio.create_task(connection.receive(heed.ticket))
+        await when(lambda: not connection.watching)
+        peer.send(echoed("a"))
+        await task
+        assert heed.looks == [(1, False)]
+        assert connection.usable
+
+
+@on_asyncio_loops
+async def test_a_reply_whose_pieces_move_its_time_has_to_be_received() -> None:
+    async with small_talk() as (connection, _):
+        assert not connection.watch(connection.post([Echo("a")], renewed=True))
+        assert not connection.watching
+
+
+@in_virtual_time
+async def test_a_link_that_brings_nothing_has_to_be_read() -> None:
+    async with conversation() as (connection, server):
+        ticket = connection.post([Echo("a")])
+        assert not connection.watch(ticket), "its bytes have not left"
+        await connection.hand_over(ticket, shield=False)
+        assert not connection.watch(ticket)
+        await server.echo()
+        await connection.receive(ticket)
