@@ -5,7 +5,8 @@ for everybody, in the waiter's own task:
 
 * a **slot** (a connection, or the right to dial one) makes its holder the leader of the next frame:
   it takes what is pending and sends it as one PUSHB;
-* a **frame** is the duty to read the reply of a frame that is on its way.
+* a **frame** is the duty to see to the reply of a frame that is on its way: to read it, unless the
+  link brings it, and to find out why it does not come.
 
 What needs no waiting does not wait for a task to wake: everybody's outcome is told by the call that
 brings the reply, and a whole frame is sent for its leader by the push that completes it, or by the
@@ -149,11 +150,7 @@ class GroupCommit:
         # Nearly always there is nothing to be done but to wait.
         if not self._frames or (
             self._pool.has_slot
-            and (
-                (len(self._line.pending) + 1) * _SPREAD > self._callers
-                or now >= self._stalls_at
-                or self._line.size >= _WORTH_BYTES
-            )
+            and (self._is_whole() or now >= self._stalls_at or self._line.size >= _WORTH_BYTES)
         ):
             self._kick()
         return False
@@ -189,8 +186,9 @@ class GroupCommit:
 
     async def _carry(self, waiter: Waiter) -> None:
         while not waiter.done:
-            if waiter.duty is not None:
-                await self._read(waiter, waiter.duty)
+            duty = waiter.duty
+            if duty is not None and (waiter.slot is not None or not duty.connection.watching):
+                await self._read(waiter, duty)
             elif waiter.slot is None:
                 alarm = self._alarm(waiter)
                 event = waiter.event = self._native.event()
@@ -301,13 +299,19 @@ class GroupCommit:
             return max(self._pool.slots, 1)
         return wanted
 
+    def _is_whole(self) -> bool:
+        """Whether those in line make a whole frame."""
+        pending = len(self._line.pending)
+        # Nearly always there are too few for the smallest share already.
+        return (pending + 1) * _SPREAD > self._callers and pending >= self._share()
+
     def _share(self) -> int:
         """Return how many jobs make a whole frame."""
         wanted = self._wanted()
         return MAX_JOBS if wanted == 1 else min(self._callers // wanted, MAX_JOBS)
 
     def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
-        """Send them as one frame, whose reply it is the leader's duty to read."""
+        """Send them as one frame, whose reply it is the leader's duty to see to."""
         now = self._native.now()
         command = PushBulk([waiter.data for waiter in waiters])
         frame = Frame(waiters, connection, command, now, now + self._patience)
@@ -327,19 +331,26 @@ class GroupCommit:
             patience = None if longest <= self._patience else self._more_patience(frame, longest)
             ticket = frame.ticket = connection.post([command], timeout=patience)
             ticket.heed = partial(self._heed, frame, ticket)
+            if frame.early is None:
+                connection.watch(ticket)
         except FaktoryError as error:
             leader.duty = None
             self._failed(frame, error)
 
     def _heed(self, frame: Frame, ticket: Ticket) -> None:
-        """Take the reply before whoever reads it wakes: nobody waits for that."""
-        if not ticket.done:
-            return
-        try:
-            errors = frame.command.decode(ticket.replies[0])
-        except FaktoryError:
-            return  # which whoever reads it finds
-        self._answered(frame, errors)
+        """Take the reply before whoever sees to it wakes: nobody waits for that."""
+        if ticket.done:
+            try:
+                errors = frame.command.decode(ticket.replies[0])
+            except FaktoryError:
+                pass  # which whoever sees to it finds
+            else:
+                self._answered(frame, errors)
+                return
+        if not frame.connection.watching:
+            for waiter in frame.waiters:
+                if waiter.duty is frame:
+                    waiter.wake()
 
     async def _hand_over(self, waiter: Waiter, frame: Frame, ticket: Ticket) -> None:
         """Hand over what the link could not take at once.
@@ -351,7 +362,7 @@ class GroupCommit:
         patient = max(there, key=frame.ends_for, default=waiter)
         if frame.ends_for(patient) > frame.ends_for(waiter):
             waiter.duty = None
-            patient.read(frame)
+            patient.see_to(frame)
             return
         if frame.early is not None:  # which cannot be looked after here
             for each in there:
@@ -502,7 +513,8 @@ class GroupCommit:
             connection = self._pool.take_idle()
             if connection is not None and (at_once or self._frames) and len(self._line) >= whole:
                 self._send(leader, self._taken(leader, whole), connection)
-                leader.wake()
+                if not connection.watching:
+                    leader.wake()
             else:
                 may_dial = connection is None and self._is_worth_a_dial(whole, slow=slow)
                 slot = connection or (self._pool.take_now() if may_dial else None)
@@ -608,10 +620,10 @@ class GroupCommit:
             self._kick()
 
     def _pass_on(self, frame: Frame) -> None:
-        """Let the next of a frame's waiters read its reply; rather one without another baton."""
+        """Let the next of a frame's waiters see to its reply; rather one without another baton."""
         left = [waiter for waiter in frame.waiters if waiter.is_there]
         if left:
-            next((waiter for waiter in left if waiter.is_free), left[0]).read(frame)
+            next((waiter for waiter in left if waiter.is_free), left[0]).see_to(frame)
         else:
             self._end(frame)  # the pool ends a connection that owes a reply
 

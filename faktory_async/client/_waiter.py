@@ -22,7 +22,7 @@ class Waiter(Struct, eq=False):
 
     Attributes:
         slot: The baton of who leads the next frame.
-        duty: The baton of who reads a frame's reply; it is always the frame that carries the job.
+        duty: The baton of who sees to a frame's reply; it is always the frame that carries the job.
         frame: What carries the job.
         group: With whom it has to leave, after a refusal of all of them.
         done: Whether the outcome is known; `error` is None where the job is stored.
@@ -76,8 +76,8 @@ class Waiter(Struct, eq=False):
         self.slot = slot
         self.wake()
 
-    def read(self, frame: "Frame") -> None:
-        """Hand it the duty to read."""
+    def see_to(self, frame: "Frame") -> None:
+        """Hand it the duty for a frame's reply."""
         self.duty = frame
         self.wake()
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import anyio
@@ -16,10 +17,13 @@ from faktory_async import (
     Job,
     Limits,
 )
-from faktory_async.net import MemoryLink
+from faktory_async.net import Link
+from tests.client._bringing import BringingLink
 from tests.worker.peer import Line, Peer, bulk, error, jobs_of, peering
 
 DONE: Final = bulk(b"{}")
+bringing: Final = ContextVar("bringing", default=False)
+"""Whether links bring what arrives by a call, or somebody has to read it."""
 ONE: Final = Limits(max_connections=1)
 TOO_MANY: Final = error("too many connections: 2001")
 BAD: Final = error("invalid JSON: what is this")
@@ -56,26 +60,31 @@ async def quiet() -> None:
 class Dialler:
     """The way to the peer, on which a test can hold dials up.
 
+    Args:
+        readers: Where links are read that bring what arrives; None for links that do not.
+
     Attributes:
         began: How many dials there were.
         gates: The first dials wait until theirs is opened.
         failing: The dials that fail then.
     """
 
-    def __init__(self, peer: Peer, gates: int) -> None:
+    def __init__(self, peer: Peer, gates: int, readers: anyio.abc.TaskGroup | None) -> None:
         self._peer = peer
+        self._readers = readers
         self.began = 0
         self.gates = [anyio.Event() for _ in range(gates)]
         self.failing: set[int] = set()
 
-    async def __call__(self) -> MemoryLink:
+    async def __call__(self) -> Link:
         number = self.began
         self.began += 1
         if number < len(self.gates):
             await self.gates[number].wait()
         if number in self.failing:
             raise ConnectionRefusedError("not now")
-        return await self._peer.dial()
+        link = await self._peer.dial()
+        return link if self._readers is None else BringingLink(link, self._readers)
 
     async def open(self, number: int, *, failing: bool = False) -> None:
         if failing:
@@ -207,8 +216,8 @@ async def setting(
         worth: How many waiting jobs are worth a further connection; None for the client's own
             measure.
     """
-    async with peering(room=room) as peer:
-        dialler = Dialler(peer, gates)
+    async with peering(room=room) as peer, anyio.create_task_group() as readers:
+        dialler = Dialler(peer, gates, readers if bringing.get() else None)
         async with Client(dial=dialler, **options) as client, anyio.create_task_group() as group:
             it = Setting(peer, dialler, client, group)
             if worth is not None:
