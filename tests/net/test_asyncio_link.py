@@ -3,6 +3,7 @@
 import asyncio
 import math
 import socket
+import tracemalloc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -37,6 +38,12 @@ async def fill(link: AsyncioLink, data: bytes = MUCH) -> asyncio.Task[None]:
     task = asyncio.create_task(link.send(data))
     await when(lambda: link.unsent() > 0)
     return task
+
+
+def arrive(link: AsyncioLink, data: bytes) -> None:
+    """Let bytes arrive as the event loop does."""
+    link.get_buffer(-1)[: len(data)] = data
+    link.buffer_updated(len(data))
 
 
 async def ended(task: asyncio.Task[None]) -> BaseException | None:
@@ -123,7 +130,7 @@ async def test_a_cancelled_receive_loses_nothing(how: str) -> None:
         await when(lambda: link._reader is not None)
         # The cancellation and the bytes arrive in the same round of the loop.
         task.cancel() if how == "natively" else scope.cancel()
-        link.data_received(b"kept")
+        arrive(link, b"kept")
         await asyncio.wait([task])
         assert await link.receive() == b"kept"
         assert link._reader is None
@@ -145,6 +152,32 @@ async def test_a_reader_that_does_not_read_stops_the_peer() -> None:
         assert link._size <= _READ_LIMIT * 2
         assert link._size == len(await link.receive())
         assert not link._reading_paused
+
+
+@on_asyncio_loops
+async def test_a_small_piece_needs_little_memory() -> None:
+    async with linked() as (link, peer):
+        peer.send(b"one")
+        assert await link.receive() == b"one"
+        tracemalloc.start()
+        try:
+            peer.send(b"two")
+            assert await link.receive() == b"two"
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 64 * 1024
+
+
+@on_asyncio_loops
+async def test_links_that_share_a_buffer_keep_what_is_theirs() -> None:
+    async with linked() as (one, first), linked() as (two, second):
+        first.send(b"first")
+        await when(lambda: bool(one._chunks))
+        second.send(b"2nd")
+        await when(lambda: bool(two._chunks))
+        assert await one.receive() == b"first"
+        assert await two.receive() == b"2nd"
 
 
 @on_asyncio_loops
@@ -170,7 +203,8 @@ async def test_everything_comes_through_a_link_that_pauses() -> None:
 @on_asyncio_loops
 async def test_what_was_paused_can_be_received_after_the_link_was_aborted() -> None:
     async with linked() as (link, _):
-        link.data_received(MUCH)
+        for start in range(0, len(MUCH), _READ_LIMIT):
+            arrive(link, MUCH[start : start + _READ_LIMIT])
         assert link._reading_paused
         link.abort()
         assert await link.receive() == MUCH
