@@ -4,7 +4,7 @@ import anyio
 from msgspec import Struct
 
 from faktory_async.errors import FaktoryError
-from faktory_async.net import Connection, Event, Right
+from faktory_async.net import Connection, Event, Right, wake
 from faktory_async.protocol import PushBulk, Ticket
 
 
@@ -69,7 +69,7 @@ class Waiter(Struct, eq=False):
         if self.dialling is not None:
             self.dialling.cancel()
         if self.event is not None:
-            self.event.set()
+            wake(self.event)
 
     def lead(self, slot: Connection | Right) -> None:
         """Hand it a slot."""
@@ -84,7 +84,7 @@ class Waiter(Struct, eq=False):
     def wake(self) -> None:
         """Let it look around."""
         if self.event is not None:
-            self.event.set()
+            wake(self.event)
 
 
 class Frame(Struct, eq=False):

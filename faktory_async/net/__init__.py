@@ -10,7 +10,7 @@ from faktory_async.net._home import Home
 from faktory_async.net._ledger import Ledger, OnConnect, OnDisconnect
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._memory_link import MemoryLink, memory_links
-from faktory_async.net._native import Event, Native, current_time, here
+from faktory_async.net._native import Event, Native, current_time, here, wake
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool, Right
 from faktory_async.net._stream_link import StreamLink, shut_down, socket_readable
@@ -49,4 +49,5 @@ __all__ = [
     "open_link",
     "shut_down",
     "socket_readable",
+    "wake",
 ]

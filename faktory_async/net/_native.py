@@ -6,7 +6,6 @@ On asyncio anyio asks, with each call, which library it is called from.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -16,15 +15,28 @@ from faktory_async.net._dial import on_asyncio
 
 
 class Event(Protocol):
-    """Wakes one task, once: whoever awaits it goes on when it is set."""
+    """Wakes one task, once: whoever awaits it goes on when it is done. On asyncio it is a future.
 
-    def set(self) -> None:
-        """Wake whoever waits, or will."""
+    Not a subclass, which a task of asyncio awaits more slowly.
+    """
+
+    def done(self) -> bool:
+        """Return whether whoever waits was woken, or has left."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """Wake whoever waits, or will: see `wake`."""
         ...
 
     def __await__(self) -> Generator[Any, None, None]:
         """Return once it is set."""
         ...
+
+
+def wake(event: Event) -> None:
+    """Wake whoever awaits the event, or will; may be called again."""
+    if not event.done():
+        event.set_result(None)
 
 
 def here() -> object:
@@ -63,19 +75,9 @@ class Native:
         if on_asyncio():
             loop = asyncio.get_running_loop()
             self.now = loop.time
-            self.event = partial(_FutureEvent, loop=loop)
+            self.event = loop.create_future
             self.wait_until = _Alarm(loop).wait
             self.others_first = _OneRound
-
-
-class _FutureEvent(asyncio.Future[None]):
-    """An event for one task on asyncio."""
-
-    __slots__ = ()
-
-    def set(self) -> None:
-        if not self.done():
-            self.set_result(None)
 
 
 class _Alarm:
@@ -112,7 +114,7 @@ class _Alarm:
         now, later = self._loop.time(), math.inf
         for event, deadline in self._waiting.items():
             if deadline <= now:
-                event.set()
+                wake(event)
             elif deadline < later:
                 later = deadline
         if later < math.inf:
@@ -122,11 +124,15 @@ class _Alarm:
 class _AnyioEvent:
     """An event of anyio, for one task."""
 
-    __slots__ = ("_event", "set")
+    __slots__ = ("_event", "done")
 
     def __init__(self) -> None:
         self._event = anyio.Event()
-        self.set = self._event.set
+        self.done = self._event.is_set
+
+    def set_result(self, result: None, /) -> None:
+        del result
+        self._event.set()
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._event.wait().__await__()

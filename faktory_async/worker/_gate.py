@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from faktory_async.net import Event, Native
+from faktory_async.net import Event, Native, wake
 from faktory_async.worker._queues import Choice
 from faktory_async.worker._riders import Riders
 from faktory_async.worker._slots import Slots
@@ -126,7 +126,7 @@ class Gate:
         if self._waiting:
             # The last one in line: who has waited for long is not needed, and goes.
             self.leaving += 1
-            self._waiting.pop().set()
+            wake(self._waiting.pop())
         elif self.slots.limited and self._out and self._unwatched():
             self.on_room()
 

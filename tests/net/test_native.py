@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from faktory_async.net import Native
+from faktory_async.net import Native, wake
 from tests.net._cancel import cancelled_at
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop
 
@@ -40,15 +40,15 @@ async def test_an_event_wakes_whoever_waits() -> None:
         group.start_soon(sleeper)
         await anyio.sleep(1)
         assert woken == []
-        event.set()
-        event.set()
+        wake(event)
+        wake(event)
     assert woken == [pytest.approx(began + 1)]
 
 
 @in_virtual_time
 async def test_an_event_that_is_set_before_makes_nobody_wait() -> None:
     event = Native().event()
-    event.set()
+    wake(event)
     await event
 
 
@@ -60,7 +60,7 @@ async def test_a_wait_ends_with_its_scope_and_the_event_may_be_set_after_that() 
         await event
     assert scope.cancelled_caught
     assert anyio.current_time() - began == pytest.approx(2)
-    event.set()
+    wake(event)
     await checkpoint()
 
 
@@ -74,7 +74,7 @@ async def test_a_wait_ends_at_its_time_or_with_the_event() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(native.wait_until, event, began + 60)
         await anyio.sleep(1)
-        event.set()
+        wake(event)
     assert anyio.current_time() - began == pytest.approx(3)
 
 
@@ -94,7 +94,7 @@ async def test_a_wait_can_be_cancelled_natively() -> None:
         await event
 
     assert await cancelled_at(waiting(), 1, "task")
-    event.set()
+    wake(event)
 
 
 @in_virtual_time
