@@ -89,7 +89,9 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._buffer[:nbytes])
         if self._take is not None:
-            self._take(data)
+            reader = self._reader
+            if self._take(data) and reader is not None and not reader.done():
+                reader.set_result(True)
             return
         self._chunks.append(data)
         self._size += len(data)
@@ -182,11 +184,8 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
         return True
 
     def had_enough(self) -> None:
-        reader, self._reader = self._reader, None
-        self._take = self._quits = None
+        self._reader = self._take = self._quits = None
         self._deadline = math.inf
-        if reader is not None and not reader.done():
-            reader.set_result(True)
 
     def _news(self, deadline: float) -> asyncio.Future[bool]:
         """Return what the reader waits for: its result is whether a `take` has enough."""

@@ -218,12 +218,12 @@ class Connection:
         `receive` tells. Whoever receives takes over. For whoever has the connection to itself.
 
         Args:
-            ticket: What `post` returned; pieces of its replies do not move its deadline.
+            ticket: What `post` returned.
 
         Returns:
             Whether the link does it. It is what `watching` says, until it ends.
         """
-        if not self.unposted and self._reading is None and ticket.patience is None:
+        if not self.unposted and self._reading is None:
             self.watching = self._link.listen(self._take_in, self._look_up, ticket.deadline)
             if self.watching:
                 self._reading, self._wanted = ticket, len(ticket.commands)
@@ -429,7 +429,9 @@ class Connection:
     def _look_up(self) -> None:
         """Let somebody receive, since the link does not bring any more."""
         ticket, self._reading, self.watching = self._reading, None, False
-        if ticket is not None and ticket.heed is not None:
+        if ticket is None or (self._native.now() < ticket.deadline and self.watch(ticket)):
+            return  # a piece of a reply had moved the deadline
+        if ticket.heed is not None:
             ticket.heed()
 
     def _give_up(self, error: FaktoryError) -> None:

@@ -82,7 +82,7 @@ class Link(Protocol):
     def had_enough(self) -> None:
         """End the pumping or the listening: for a `take`, before it returns True.
 
-        So it can wake others after the one who pumps, or have somebody listen anew.
+        From then on somebody else may listen, or pump. Who pumped is woken last of all.
         """
         return
 

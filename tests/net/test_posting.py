@@ -191,9 +191,15 @@ async def test_a_link_without_a_way_to_start_says_so() -> None:
 class Heed:
     """Notes how far a ticket was each time that it was told to look."""
 
-    def __init__(self, connection: Connection, *commands: Echo, timeout: float = 7) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *commands: Echo,
+        timeout: float = 7,
+        renewed: bool = False,
+    ) -> None:
         self.connection = connection
-        self.ticket = connection.post(commands, timeout=timeout)
+        self.ticket = connection.post(commands, timeout=timeout, renewed=renewed)
         self.ticket.heed = self
         self.looks: list[tuple[int, bool]] = []
 
@@ -291,11 +297,20 @@ async def test_whoever_receives_takes_over_from_one_that_watches() -> None:
         assert connection.usable
 
 
-@on_asyncio_loops
-async def test_a_reply_whose_pieces_move_its_time_has_to_be_received() -> None:
-    async with small_talk() as (connection, _):
-        assert not connection.watch(connection.post([Echo("a")], renewed=True))
-        assert not connection.watching
+@on_virtual_asyncio
+async def test_pieces_of_a_reply_move_the_time_of_one_that_watches() -> None:
+    async with small_talk() as (connection, peer):
+        heed = Heed(connection, Echo("a"), timeout=3, renewed=True)
+        assert connection.watch(heed.ticket)
+        await asyncio.sleep(2)
+        peer.send(echoed("a")[:1])
+        await when(lambda: bool(heed.looks))
+        await asyncio.sleep(2.9)
+        assert heed.looks == [(0, True)]
+        await asyncio.sleep(0.2)
+        assert heed.looks == [(0, True), (0, False)]
+        with pytest.raises(CommandTimeoutError):
+            await connection.receive(heed.ticket)
 
 
 @in_virtual_time
