@@ -4,14 +4,14 @@ python -m tests.adversity.losses killed 20     kill -9 of the server, and its re
 python -m tests.adversity.losses stalled 20    the server's redis stops for 8 s and goes on
 python -m tests.adversity.losses cut 20        the worker's connections are cut at random moments
 
-With `waits` at the end, a repetition lasts until every job that is left has run.
+With `--waits` a repetition lasts until every job that is left has run.
 """
 
+import argparse
 import logging
 import os
 import random
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -243,16 +243,21 @@ Scene: TypeAlias = Callable[..., Awaitable[str]]
 SCENES: Final[dict[str, Scene]] = {"killed": killed, "stalled": stalled, "cut": cut}
 
 
-def main(name: str, times: str = "1", waits: str = "") -> None:
+def main() -> None:
     """Play one scene so many times, each on a server of its own."""
-    for number in range(1, int(times) + 1):
+    parser = argparse.ArgumentParser(description="Count what is lost, and what runs twice.")
+    parser.add_argument("scene", choices=SCENES)
+    parser.add_argument("times", type=int, nargs="?", default=1)
+    parser.add_argument("--waits", action="store_true", help="until every job that is left has run")
+    chosen = parser.parse_args()
+    for number in range(1, chosen.times + 1):
         with RealServer() as server:
             try:
-                said = anyio.run(partial(SCENES[name], server, waits=bool(waits)))
+                said = anyio.run(partial(SCENES[chosen.scene], server, waits=chosen.waits))
             except* AssertionError as broken:
                 said = f"BROKEN: {broken.exceptions}"
-        say(f"{name} {number}: {said}")
+        say(f"{chosen.scene} {number}: {said}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
