@@ -249,7 +249,7 @@ class Connection:
         raise self._failure(ticket)
 
     def failure(self, ticket: Ticket) -> FaktoryError:
-        """Return why a ticket never gets its replies, and whether its command may be executed."""
+        """Return why a ticket is given up, and whether its command may be executed."""
         return self._failure(ticket)
 
     async def receive(self, ticket: Ticket) -> None:
@@ -443,11 +443,12 @@ class Connection:
             self._tell_others()
 
     def _failure(self, ticket: Ticket) -> FaktoryError:
-        """The error of a ticket without all its replies: what it was, and whether it can count."""
+        """The error of a ticket that is given up: what it was, and whether it can count."""
         error = self._error or ConnectionLostError("the connection is over")
         if isinstance(error, (CommandTimeoutError, ConnectionLostError, ProtocolError)):
             left = self._session.written - self._link.unsent()
-            executed = ticket.ends[len(ticket.replies)] <= left
+            # With all of them there, and not looked at yet, everything was executed.
+            executed = ticket.done or ticket.ends[len(ticket.replies)] <= left
             return type(error)(str(error), maybe_executed=executed)
         return error
 

@@ -3,11 +3,26 @@
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from faktory_async import Client, ClientStateError, ConnectionLostError, FaktoryError
-from tests.client._setting import ONE, ignore, quiet, setting, stalled_leader
-from tests.worker.peer import peering
+from faktory_async import (
+    Client,
+    ClientStateError,
+    ConnectionLostError,
+    FaktoryError,
+    ServerBusyError,
+)
+from tests.client._setting import (
+    ONE,
+    after,
+    bringing,
+    ignore,
+    quiet,
+    setting,
+    stalled_leader,
+)
+from tests.worker.peer import Line, error, peering
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +64,31 @@ async def test_force_proves_what_stayed_here() -> None:
         await it.client.aclose(force=True)
         assert it.kinds([1, 2, 3]) == {ConnectionLostError}
         assert not any(it.failure(number).maybe_executed for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("steps", range(12))
+@pytest.mark.parametrize("brought", [False, True])
+async def test_force_may_come_between_an_error_and_whoever_sees_to_it(
+    steps: int, *, brought: bool
+) -> None:
+    token = bringing.set(brought)
+    async with setting(limits=ONE) as it:
+        it.peer.answer("PUSHB", after(1, busy))
+        await it.start(0)
+        await it.start(1)
+        await anyio.sleep(1)
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        await it.client.aclose(force=True)
+        await quiet()
+        assert it.kinds([0]) <= {ServerBusyError, ConnectionLostError}
+        assert it.failure(0).maybe_executed is True
+        assert it.outcomes[1] != "under way"
+    bringing.reset(token)
+
+
+async def busy(line: Line) -> bytes:
+    return error("context deadline exceeded")
 
 
 async def test_force_after_a_close_that_waits_ends_the_waiting() -> None:
