@@ -185,12 +185,14 @@ class GroupCommit:
     # -- the waiter's task --------------------------------------------------------------------
 
     async def _carry(self, waiter: Waiter) -> None:
+        fresh = waiter.is_free  # and last in line
         while not waiter.done:
             duty = waiter.duty
             if duty is not None and (waiter.slot is not None or not duty.connection.watching):
                 await self._read(waiter, duty)
             elif waiter.slot is None:
-                alarm = self._alarm(waiter)
+                alarm = self._alarm(waiter, fresh=fresh)
+                fresh = False
                 event = waiter.event = self._native.event()
                 if alarm == math.inf:
                     await event
@@ -203,9 +205,12 @@ class GroupCommit:
             else:
                 self._lead(waiter, waiter.slot)
 
-    def _alarm(self, waiter: Waiter) -> float:
-        """When it has to look at the clock: only those in front do, for all behind them."""
-        if waiter.event is None and len(self._line.lenient) > self._leading + 1:
+    def _alarm(self, waiter: Waiter, *, fresh: bool) -> float:
+        """When it has to look at the clock: only those in front do, for all behind them.
+
+        Who has had a baton may be in front of others, though it has never waited before.
+        """
+        if fresh and len(self._line.lenient) > self._leading + 1:
             return math.inf  # it came last, and somebody who does that waits in front of it
         if waiter.group is not None:
             return waiter.deadline

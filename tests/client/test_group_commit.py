@@ -771,6 +771,42 @@ async def test_one_that_takes_over_keeps_the_time() -> None:
         assert it.kinds([2]) == {None}
 
 
+async def test_one_whose_dial_was_given_up_keeps_the_time_for_those_behind_it() -> None:
+    async with setting(gates=20) as it:
+        await it.dialler.open(0)
+        it.peer.answer("PUSHB", ignore)
+        await it.start(0, within=100)
+        await anyio.sleep(0.2)
+        await it.start(1, size=65 * 1024)  # dials at once, and has waited for nothing before
+        await anyio.sleep(0.14)
+        await it.start(2)
+        await anyio.sleep(10)
+        assert it.kinds([1, 2]) == {PoolTimeoutError}
+        for number in (1, 2):  # or a little later, where it dials once more just then
+            assert it.ended_at[number] == pytest.approx(5.3, abs=0.2)
+        await it.cancel(0)
+
+
+async def test_a_leader_that_has_to_wait_once_more_keeps_the_time_for_those_behind_it() -> None:
+    async with setting(gates=1, **STUCK) as it:
+        dying(it, 1)
+        await it.start(1, size=MAX_BYTES // 2)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lend, it, 20.0)
+            await quiet()
+            await it.start(2, 3, size=MAX_BYTES // 2)
+            await it.dialler.open(0)
+        assert it.kinds([1, 2, 3]) == {PoolTimeoutError}
+        for number in (1, 2, 3):
+            assert it.ended_at[number] == pytest.approx(5, abs=0.01)
+
+
+async def lend(it: Setting, seconds: float) -> None:
+    """Hold a connection of the pool for so long."""
+    async with it.client._pool.lease():
+        await anyio.sleep(seconds)
+
+
 async def test_a_timeout_bounds_a_dial_that_others_need() -> None:
     async with setting(gates=1) as it:
         await it.start(1, within=1)
