@@ -593,9 +593,9 @@ class GroupCommit:
         worth = (
             self._is_worth_a_dial(whole, slow=stalled)
             if right
-            else bool(self._line) and self._is_worth_a_connection(whole)
+            else stalled or (bool(self._line) and self._is_worth_a_connection(whole))
         )
-        if leader is not None and (worth or stalled):
+        if leader is not None and worth:
             self._hand(slot, leader)
         else:
             self._pool.put_back(slot)

@@ -539,6 +539,20 @@ async def test_a_further_dial_that_fails_at_the_limit_is_not_repeated_at_once() 
         assert it.kinds(range(200)) == {None}
 
 
+async def test_a_further_dial_that_was_given_up_is_not_repeated_at_once_by_who_is_next() -> None:
+    async with setting(gates=20) as it:
+        await it.dialler.open(0)
+        it.peer.answer("PUSHB", ignore)
+        await it.start(0)
+        await it.start(1)
+        await anyio.sleep(0.06)
+        await it.start(2)
+        await anyio.sleep(0.06)
+        assert it.dialler.began == 3, "for each of them, since the frame on its way is slow"
+        await anyio.sleep(1)
+        assert it.dialler.began == 3
+
+
 @pytest.mark.parametrize("at", ["HELLO", "PUSHB"])
 async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> None:
     async with setting() as it:
