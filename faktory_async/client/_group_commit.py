@@ -123,13 +123,17 @@ class GroupCommit:
                 await self._carry(waiter)
         finally:
             self._leave(waiter)
+            error = waiter.error if waiter.done else _out_of_time(waiter)
+            # The frame knows the waiter, an error whoever raises it: circles would be left to the
+            # collector.
+            waiter.frame = waiter.error = None
             if self._pool.closed and not self._callers:  # who closed it did not wait for us
                 await self._pool.bury()
-        if not waiter.done:
-            waiter.error = _out_of_time(waiter)
-        waiter.frame = None  # which knows the waiter: a circle would be left to the collector
-        if waiter.error is not None:
-            raise waiter.error
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
 
     def _begin(self, waiter: Waiter, now: float) -> bool:
         """Send the job where nobody else is about, or get in line.

@@ -1,5 +1,6 @@
 """Pushes that come together leave together, and nobody pays for another one's trouble."""
 
+import gc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final
@@ -1386,3 +1387,26 @@ async def cancelled_in(
 
 async def pushed(it: Setting, number: int) -> None:
     await it._push(number, None, 60, None)
+
+
+# -- what is left ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [BAD, None, ignore, after(3, ignore)])
+async def test_nothing_of_a_push_is_left_to_the_garbage_collector(answer: Any) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with setting(timeouts=Timeouts(command=2)) as it:
+            it.peer.always("PUSHB", answer)
+            await it.start(0)
+            await it.start(1, 2, 3)
+            await it.start(4, within=1)
+            await it.cancel(3)
+            await anyio.sleep(10)
+            assert "under way" not in it.outcomes.values()
+            it.outcomes.clear()  # an error knows who raised it
+            left = [each for each in gc.get_objects() if isinstance(each, Waiter | Frame)]
+            assert left == []
+    finally:
+        gc.enable()
