@@ -55,7 +55,8 @@ class Line:
                 self._groups.remove(waiter.group)
             waiter.group = None
             return
-        first = waiter is self.first or waiter is self.timekeeper
+        # Those behind one that was about to leave have not seen yet that they are in front.
+        first = not waiter.is_free or waiter is self.first or waiter is self.timekeeper
         del self.pending[waiter]
         self.lenient.pop(waiter, None)
         self.size -= len(waiter.data)
