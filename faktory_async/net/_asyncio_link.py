@@ -132,6 +132,7 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
     def start(self, data: bytes) -> bool:
         transport = self._transport
         if transport is None or self._over or (self._encrypted and self._eof):
+            self._kept += len(data)  # of TLS too: the transport never had them
             raise self._lost or ConnectionResetError("the connection is closed")
         empty = not self._writing_paused
         transport.write(data)

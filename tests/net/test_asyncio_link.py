@@ -351,6 +351,9 @@ async def test_a_write_after_a_reset_that_the_loop_has_seen_is_refused() -> None
         await when(lambda: link._over)
         with pytest.raises(ConnectionResetError):
             await link.send(b"too late")
+        assert link.unsent() == len(b"too late")
+        link.abort()
+        assert link.unsent() == len(b"too late")
 
 
 @on_asyncio_loops
@@ -377,7 +380,7 @@ async def test_sending_on_a_link_that_was_never_connected_fails() -> None:
     with pytest.raises(ConnectionResetError):
         await link.send(b"never")
     assert not link.readable()
-    assert link.unsent() == 0
+    assert link.unsent() == len(b"never")
     link.abort()
     await link.aclose()
 

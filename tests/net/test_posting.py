@@ -92,6 +92,18 @@ async def test_posting_to_a_peer_that_is_gone_proves_that_nothing_left() -> None
         assert connection.closed
 
 
+@on_asyncio_loops
+async def test_posting_once_the_end_was_noticed_proves_that_nothing_left() -> None:
+    async with small_talk() as (connection, peer):
+        peer.reset()
+        await when(lambda: connection._link._over)  # type: ignore[attr-defined]
+        assert connection.idle, "nobody has asked the link yet"
+        with pytest.raises(ConnectionLostError) as caught:
+            connection.post([Echo("a")])
+        assert caught.value.maybe_executed is False
+        assert connection.closed
+
+
 # -- where somebody has to hand it over ---------------------------------------------------------
 
 
