@@ -25,8 +25,9 @@ from typing import Final
 
 import anyio
 
-from faktory_async.client._frames import MAX_BYTES, MAX_JOBS, meant_for_all
+from faktory_async.client._frames import meant_for_all
 from faktory_async.client._line import Line
+from faktory_async.client._traffic import Traffic
 from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
     ClientStateError,
@@ -40,19 +41,6 @@ from faktory_async.errors import (
 from faktory_async.net import Connection, Native, Pool, Right
 from faktory_async.protocol import PushBulk, Ticket
 
-# Those who push are shared out to two connections where there are so many of them, and to one more
-# for each so many. With fewer jobs in a frame its own costs outweigh what is gained.
-_WORTH_JOBS: Final = 4
-_SPREAD: Final = 4  # connections at most
-# A further connection is used where so much waits ...
-_WORTH_BYTES: Final = 64 * 1024
-# ... or the frames under way take this many times what the last one took, and at least this long.
-_SLOW: Final = 4.0
-_SLOW_LEAST: Final = 0.05
-# A dial may take this many times as long.
-_SLOW_DIAL: Final = 3.0
-# After a further connection could not be had, the next one is tried this many seconds later.
-_NO_FURTHER: Final = 1.0
 _LATE: Final = "the server did not answer in time"
 
 
@@ -62,7 +50,6 @@ class GroupCommit:
     Args:
         pool: Lends the slots.
         patience: Seconds that a frame may take, unless one of its pushes asked for more.
-        worth: How many pushes at the same time are worth a connection.
 
     Attributes:
         pushes: How many jobs were to be pushed so far, in bulk too.
@@ -70,24 +57,19 @@ class GroupCommit:
         resends: How many jobs were sent again, since a dead connection had not taken them.
     """
 
-    def __init__(self, pool: Pool, patience: float, *, worth: int = _WORTH_JOBS) -> None:
+    def __init__(self, pool: Pool, patience: float) -> None:
         self._pool = pool
         self._patience = patience
         self._native = Native()
-        self._worth = worth
         self._line = Line()
-        self._leading = 0  # waiters that hold a slot
-        self._dialling: dict[Waiter, None] = {}  # those of them who hold the right to dial
-        self._frames: dict[Frame, None] = {}  # the oldest one first
+        self._traffic = Traffic(pool, self._line)
+        self._frames = self._traffic.frames
+        self._dialling = self._traffic.dialling
         self.pushes = 0
         self.frames = 0
         self.resends = 0
-        self._slow = _SLOW_LEAST  # seconds that are long for a frame
-        self._stalls_at = math.inf  # when the oldest frame begins to be slow
-        self._no_further_until = -math.inf
         self._queued = False  # for a slot of the pool
         self._stalled = False  # and that because of a stall
-        self._callers = 0
         self._nobody: anyio.Event | None = None
 
     def __repr__(self) -> str:
@@ -110,7 +92,7 @@ class GroupCommit:
         Cancelled before its bytes left, the job leaves with its caller; after that nobody knows.
         """
         self.pushes += 1
-        self._callers += 1
+        self._traffic.callers += 1
         now = self._native.now()
         waiter = Waiter(jid, data, self.pushes, seconds, now + seconds, strictly)
         try:
@@ -127,7 +109,7 @@ class GroupCommit:
             # The frame knows the waiter, an error whoever raises it: circles would be left to the
             # collector.
             waiter.frame = waiter.error = None
-            if self._pool.closed and not self._callers:  # who closed it did not wait for us
+            if self._pool.closed and not self._traffic.callers:  # who closed it did not wait for us
                 await self._pool.bury()
         if error is not None:
             try:
@@ -142,9 +124,9 @@ class GroupCommit:
             Whether those who have just got their outcomes are to have a chance to push again before
             it leads: most of them will do so before this turn of the event loop is over.
         """
-        is_alone = not (self._frames or self._leading or self._line)
+        is_alone = not (self._frames or self._traffic.leading or self._line)
         if is_alone and (free := self._pool.take_idle()) is not None:
-            if self._callers == 1:
+            if self._traffic.callers == 1:
                 self._send(waiter, [waiter], free)
                 return False
             self._line.append(waiter)
@@ -152,10 +134,7 @@ class GroupCommit:
             return True
         self._line.append(waiter)
         # Nearly always there is nothing to be done but to wait.
-        if not self._frames or (
-            self._pool.has_slot
-            and (self._is_whole() or now >= self._stalls_at or self._line.size >= _WORTH_BYTES)
-        ):
+        if not self._frames or (self._pool.has_slot and self._traffic.needs_another(now)):
             self._kick()
         return False
 
@@ -165,7 +144,7 @@ class GroupCommit:
 
     async def settled(self) -> None:
         """Return when nobody waits for an outcome any more."""
-        while self._callers:
+        while self._traffic.callers:
             if self._nobody is None:
                 self._nobody = anyio.Event()
             await self._nobody.wait()
@@ -214,7 +193,7 @@ class GroupCommit:
 
         Who has had a baton may be in front of others, though it has never waited before.
         """
-        if fresh and len(self._line.lenient) > self._leading + 1:
+        if fresh and len(self._line.lenient) > self._traffic.leading + 1:
             return math.inf  # it came last, and somebody who does that waits in front of it
         if waiter.group is not None:
             return waiter.deadline
@@ -222,7 +201,7 @@ class GroupCommit:
             return math.inf if waiter.frame.early is None else waiter.frame.early
         alarm = waiter.deadline if waiter is self._line.timekeeper else math.inf
         if self._frames and waiter is self._line.first:
-            alarm = min(alarm, self._native.now() + self._slow)
+            alarm = min(alarm, self._native.now() + self._traffic.slow)
         return alarm
 
     def _look_at_the_clock(self, waiter: Waiter) -> None:
@@ -245,37 +224,32 @@ class GroupCommit:
         they are faster. So beside one of them it is given up when it takes long.
         """
         last = self.pushes
-        limit = self._dial_limit() if self._live_beside(waiter) else math.inf
+        limit = math.inf
+        if self._traffic.hopes_beside(waiter):
+            limit = self._traffic.dial_limit(self._native.now())
         try:
             with anyio.CancelScope(deadline=limit) as waiter.dialling:
                 waiter.slot = await self._pool.dial()
                 del self._dialling[waiter]
                 return
             if self._native.now() >= waiter.dialling.deadline:
-                self._no_further_until = self._native.now() + _NO_FURTHER
+                self._traffic.no_further(self._native.now())
                 self._give_up_slot(waiter)
         except FaktoryError as error:
             self._dial_failed(waiter, error, last)
         finally:
             waiter.dialling = None
 
-    def _dial_limit(self) -> float:
-        """When a dial that begins now takes too long, on anyio's clock.
-
-        It is six round trips at most, and twice as much is granted.
-        """
-        return self._native.now() + _SLOW_DIAL * self._slow
-
     def _limit_dials(self) -> None:
         """There is a connection, so that no dial may take too long any more."""
-        limit = self._dial_limit()
+        limit = self._traffic.dial_limit(self._native.now())
         for each in self._dialling:
             if each.dialling is not None and each.dialling.deadline > limit:
                 each.dialling.deadline = limit
 
     def _dial_failed(self, waiter: Waiter, error: FaktoryError, last: int) -> None:
-        if self._live_beside(waiter):
-            self._no_further_until = self._native.now() + _NO_FURTHER
+        if self._traffic.hopes_beside(waiter):
+            self._traffic.no_further(self._native.now())
         else:
             for each in self._line.came_before(last):
                 each.settle(copy.copy(error))
@@ -286,38 +260,15 @@ class GroupCommit:
             self._give_up_slot(waiter)
             return
         waiter.slot = None
-        self._leading -= 1
-        self._send(waiter, self._taken(waiter, self._share()), connection)
+        self._traffic.leading -= 1
+        whole = self._traffic.share(self._native.now())
+        self._send(waiter, self._taken(waiter, whole), connection)
         if self._line:
             self._kick()  # what is left may be worth a further connection
 
     def _taken(self, leader: Waiter, most: int) -> list[Waiter]:
         """Take out of the line who leaves with the leader, but not who dials."""
         return self._line.take(leader, most, but=self._dialling)
-
-    def _wanted(self) -> int:
-        """Return to how many connections those who push are shared out.
-
-        The server works through the frames of one connection one after the other, through those of
-        several at the same time, and we through the reply of one while it works on the next.
-        """
-        if self._callers < self._worth:
-            return 1
-        wanted = min(max(self._callers // self._worth, 2), _SPREAD, self._pool.limit)
-        if wanted > self._pool.slots and self._native.now() < self._no_further_until:
-            return max(self._pool.slots, 1)
-        return wanted
-
-    def _is_whole(self) -> bool:
-        """Whether those in line make a whole frame."""
-        pending = len(self._line.pending)
-        # Nearly always there are too few for the smallest share already.
-        return (pending + 1) * _SPREAD > self._callers and pending >= self._share()
-
-    def _share(self) -> int:
-        """Return how many jobs make a whole frame."""
-        wanted = self._wanted()
-        return MAX_JOBS if wanted == 1 else min(self._callers // wanted, MAX_JOBS)
 
     def _send(self, leader: Waiter, waiters: list[Waiter], connection: Connection) -> None:
         """Send them as one frame, whose reply it is the leader's duty to see to."""
@@ -332,9 +283,7 @@ class GroupCommit:
         leader.duty = frame
         if self._dialling:
             self._limit_dials()
-        if not self._frames:
-            self._stalls_at = now + self._slow
-        self._frames[frame] = None
+        self._traffic.sent(frame)
         self.frames += 1
         try:
             patience = None if longest <= self._patience else self._more_patience(frame, longest)
@@ -429,7 +378,7 @@ class GroupCommit:
                 waiter.settle(_out_of_time(waiter))
 
     def _answered(self, frame: Frame, errors: dict[str, FaktoryError]) -> None:
-        self._slow = max(_SLOW * (self._native.now() - frame.sent_at), _SLOW_LEAST)
+        self._traffic.answered(self._native.now() - frame.sent_at)
         if errors:
             self._answered_in_part(frame, errors)
         else:
@@ -472,10 +421,9 @@ class GroupCommit:
 
     def _turned_away(self, frame: Frame, waiters: list[Waiter], error: FaktoryError) -> None:
         """The server has its limit of connections: wait for another one, where there is one."""
-        self._frames.pop(frame, None)
-        self._watch()
-        if self._live_beside(None):
-            self._no_further_until = self._native.now() + _NO_FURTHER
+        self._traffic.ended(frame)
+        if self._traffic.hopes_beside(None):
+            self._traffic.no_further(self._native.now())
             self._line.put_back(waiters)
         else:
             self._settle(waiters, error)
@@ -487,8 +435,7 @@ class GroupCommit:
         self._line.put_back(waiters)
 
     def _end(self, frame: Frame) -> None:
-        self._frames.pop(frame, None)
-        self._watch()
+        self._traffic.ended(frame)
         if frame.ticket is not None:
             frame.ticket.heed = None  # which knows the frame: a circle
         self._pool.put_back(frame.connection)
@@ -496,11 +443,6 @@ class GroupCommit:
             self._kick(at_once=True)
 
     # -- batons -------------------------------------------------------------------------------
-
-    def _live_beside(self, dialler: Waiter | None) -> bool:
-        """Whether there is another connection, or a dial, that what waits can hope for."""
-        holds_slot = dialler is not None and dialler.slot is not None
-        return bool(self._frames) or self._leading > holds_slot or self._pool.has_usable
 
     def _kick(self, *, slow: bool = False, at_once: bool = False) -> None:
         """Hand slots to those who wait, as long as that is worth it.
@@ -512,9 +454,10 @@ class GroupCommit:
             slow: Whether the first of them has waited for too long.
             at_once: Whether a frame has just been answered.
         """
+        now = self._native.now()
         while self._line:
-            whole = self._share()
-            if not slow and not self._is_worth_a_connection(whole):
+            whole = self._traffic.share(now)
+            if not slow and not self._traffic.is_worth_a_connection(whole, now):
                 return
             leader = self._line.next_leader()
             if leader is None:
@@ -525,55 +468,17 @@ class GroupCommit:
                 if not connection.watching:
                     leader.wake()
             else:
-                may_dial = connection is None and self._is_worth_a_dial(whole, slow=slow)
-                slot = connection or (self._pool.take_now() if may_dial else None)
+                slot: Connection | Right | None = connection
+                if slot is None and self._traffic.is_worth_a_dial(whole, now, slow=slow):
+                    slot = self._pool.take_now()
                 if slot is None:
                     self._queue_for_slot(stalled=slow)
                     return
                 self._hand(slot, leader)
             slow = False
 
-    @property
-    def _at_work(self) -> int:
-        """How many connections are used, or about to be."""
-        return len(self._frames) + self._leading - len(self._dialling)
-
-    def _is_worth_a_connection(self, whole: int) -> bool:
-        """Whether an idle connection is to be used."""
-        leaders = self._leading - len(self._dialling)
-        return (
-            not (self._frames or leaders)
-            or len(self._line) >= whole * (leaders + 1)
-            or self._is_much_to_carry(leaders)
-            or (self._pool.has_idle and self._is_stalled())
-        )
-
-    def _is_worth_a_dial(self, whole: int, *, slow: bool) -> bool:
-        if not (slow or self._at_work):  # whether the server is there, one finds out for all
-            return not self._dialling
-        if self._native.now() < self._no_further_until:
-            return False
-        if slow or self._is_much_to_carry(self._leading):
-            return True
-        there = len(self._frames) + self._leading
-        return there < self._wanted() and len(self._line) >= whole * (self._leading + 1)
-
-    def _watch(self) -> None:
-        """Note when the oldest frame begins to be slow."""
-        self._stalls_at = math.inf
-        for oldest in self._frames:
-            self._stalls_at = oldest.sent_at + self._slow
-            break
-
-    def _is_stalled(self) -> bool:
-        return self._native.now() >= self._stalls_at
-
-    def _is_much_to_carry(self, leaders: int) -> bool:
-        """Whether enough bytes wait beside what those leaders will take."""
-        return self._line.size >= MAX_BYTES * leaders + _WORTH_BYTES
-
     def _hand(self, slot: Connection | Right, leader: Waiter) -> None:
-        self._leading += 1
+        self._traffic.leading += 1
         leader.lead(slot)
         if isinstance(slot, Right):
             self._dialling[leader] = None
@@ -589,15 +494,16 @@ class GroupCommit:
 
     def _granted(self, slot: Connection | Right) -> None:
         """Take a slot that came free, where that is still worth it."""
-        stalled = self._stalled or self._is_stalled()
+        now = self._native.now()
+        stalled = self._stalled or self._traffic.is_stalled(now)
         self._queued = self._stalled = False
         leader = self._line.next_leader()
         right = isinstance(slot, Right)
-        whole = self._share()
+        whole = self._traffic.share(now)
         worth = (
-            self._is_worth_a_dial(whole, slow=stalled)
+            self._traffic.is_worth_a_dial(whole, now, slow=stalled)
             if right
-            else stalled or (bool(self._line) and self._is_worth_a_connection(whole))
+            else stalled or (bool(self._line) and self._traffic.is_worth_a_connection(whole, now))
         )
         if leader is not None and worth:
             self._hand(slot, leader)
@@ -608,8 +514,8 @@ class GroupCommit:
     def _leave(self, waiter: Waiter) -> None:
         """Pass on what the waiter holds. Without an await, whatever ended its task."""
         waiter.gone = True
-        self._callers -= 1
-        if not self._callers and self._nobody is not None:
+        self._traffic.callers -= 1
+        if not self._traffic.callers and self._nobody is not None:
             self._nobody.set()
             self._nobody = None
         if not waiter.done and waiter in self._line:
@@ -623,7 +529,7 @@ class GroupCommit:
     def _give_up_slot(self, waiter: Waiter) -> None:
         slot, waiter.slot = waiter.slot, None
         if slot is not None:
-            self._leading -= 1
+            self._traffic.leading -= 1
             self._dialling.pop(waiter, None)
             self._pool.put_back(slot)
             self._kick()

@@ -188,7 +188,13 @@ class Setting:
     def check_rest(self) -> None:
         """When nobody pushes any more, nothing is left of it."""
         pushes, pool = self.client._pushes, self.client._pool
-        assert pushes._callers == pushes._leading == len(pushes._dialling) == len(pushes._line) == 0
+        assert (
+            pushes._traffic.callers
+            == pushes._traffic.leading
+            == len(pushes._dialling)
+            == len(pushes._line)
+            == 0
+        )
         assert not pushes._line
         assert pushes._line.size == 0
         assert not pushes._line.lenient
@@ -221,7 +227,7 @@ async def setting(
         async with Client(dial=dialler, **options) as client, anyio.create_task_group() as group:
             it = Setting(peer, dialler, client, group)
             if worth is not None:
-                client._pushes._worth = worth
+                client._pushes._traffic.each = worth
             yield it
             await client._pushes.settled()
             await quiet()

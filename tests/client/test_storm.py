@@ -113,7 +113,13 @@ class Storm:
 def check(client: Client) -> None:
     """Nothing is left of the pushes."""
     pushes, pool = client._pushes, client._pool
-    assert pushes._callers == pushes._leading == len(pushes._dialling) == len(pushes._line) == 0
+    assert (
+        pushes._traffic.callers
+        == pushes._traffic.leading
+        == len(pushes._dialling)
+        == len(pushes._line)
+        == 0
+    )
     assert not pushes._frames
     assert pool.slots == len(pool._idle)
     assert all(connection.idle for connection, _ in pool._idle)
