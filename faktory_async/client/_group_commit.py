@@ -224,13 +224,14 @@ class GroupCommit:
         they are faster. So beside one of them it is given up when it takes long.
         """
         last = self.pushes
-        limit = math.inf
-        if self._traffic.hopes_beside(waiter):
-            limit = self._traffic.dial_limit(self._native.now())
+        began = self._native.now()
+        beside = self._traffic.hopes_beside(waiter)
+        limit = self._traffic.dial_limit(began) if beside else math.inf
         try:
             with anyio.CancelScope(deadline=limit) as waiter.dialling:
                 waiter.slot = await self._pool.dial()
                 del self._dialling[waiter]
+                self._traffic.dialled(self._native.now() - began)
                 return
             if self._native.now() >= waiter.dialling.deadline:
                 self._traffic.no_further(self._native.now())

@@ -22,8 +22,9 @@ _WORTH_BYTES: Final = 64 * 1024
 # ... or the frames under way take this many times what the last one took, and at least this long.
 _SLOW: Final = 4.0
 _SLOW_LEAST: Final = 0.05
-# A dial may take this many times as long.
+# A dial may take this many times as long, or so many times what the last one took.
 _SLOW_DIAL: Final = 3.0
+_SLOWER_DIAL: Final = 2.0
 # After a further connection could not be had, the next one is tried this many seconds later.
 _NO_FURTHER: Final = 1.0
 
@@ -55,6 +56,7 @@ class Traffic:
         self.dialling: dict[Waiter, None] = {}
         self.frames: dict[Frame, None] = {}
         self.slow = _SLOW_LEAST
+        self._dial_took = 0.0
         self._stalls_at = math.inf  # when the oldest frame begins to be slow
         self._no_further_until = -math.inf
 
@@ -69,6 +71,10 @@ class Traffic:
     def answered(self, seconds: float) -> None:
         """Note how long a frame took, since that is how long the next one may take."""
         self.slow = max(_SLOW * seconds, _SLOW_LEAST)
+
+    def dialled(self, seconds: float) -> None:
+        """Note how long a dial took."""
+        self._dial_took = seconds
 
     def ended(self, frame: Frame) -> None:
         """Note that a frame is no longer under way."""
@@ -91,9 +97,10 @@ class Traffic:
     def dial_limit(self, now: float) -> float:
         """When a dial that begins now takes too long.
 
-        It is six round trips at most, and twice as much is granted.
+        It is six round trips at most, and twice as much is granted; where no frame has told yet how
+        long one is, the last dial has.
         """
-        return now + _SLOW_DIAL * self.slow
+        return now + max(_SLOW_DIAL * self.slow, _SLOWER_DIAL * self._dial_took)
 
     # -- what is worth what -------------------------------------------------------------------
 

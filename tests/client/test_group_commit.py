@@ -554,6 +554,19 @@ async def test_a_further_dial_that_was_given_up_is_not_repeated_at_once_by_who_i
         assert it.dialler.began == 3
 
 
+async def test_where_dials_take_long_a_further_one_may_take_as_long() -> None:
+    async with setting(gates=2) as it:
+        it.peer.answer("PUSHB", ignore)
+        await it.start(0)
+        await anyio.sleep(0.4)
+        await it.dialler.open(0)
+        await it.start(1)
+        await anyio.sleep(0.5)
+        assert it.dialler.began == 2, "since the frame on its way is slow"
+        await it.dialler.open(1)
+        assert it.kinds([1]) == {None}
+
+
 @pytest.mark.parametrize("at", ["HELLO", "PUSHB"])
 async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> None:
     async with setting() as it:
