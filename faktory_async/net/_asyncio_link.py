@@ -11,6 +11,7 @@ clears them each time: a push then takes twice the CPU.
 
 import asyncio
 import contextlib
+import copy
 import math
 import socket
 import sys
@@ -133,13 +134,13 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
         transport = self._transport
         if transport is None or self._over or (self._encrypted and self._eof):
             self._kept += len(data)  # of TLS too: the transport never had them
-            raise self._lost or ConnectionResetError("the connection is closed")
+            raise self._why("the connection is closed")
         empty = not self._writing_paused
         transport.write(data)
         if empty and not self._writing_paused and transport.is_closing():
             # The first write to the socket failed, so the kernel has none of these bytes.
             self._kept = len(data) if self._exact else 0
-            raise self._lost or ConnectionResetError("the connection was lost while sending")
+            raise self._why("the connection was lost while sending")
         return True
 
     async def send(self, data: bytes) -> None:
@@ -202,8 +203,18 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
 
     def _is_at_end(self) -> bool:
         if self._eof and self._lost is not None:
-            raise self._lost
+            raise self._why("")
         return self._eof
+
+    def _why(self, otherwise: str) -> OSError:
+        """Return why the connection is over; a new error each time, since one knows who raised it.
+
+        Were it kept, link and error would be a circle, left to the garbage collector with all who
+        had waited.
+        """
+        if isinstance(self._lost, OSError):
+            return copy.copy(self._lost)
+        return ConnectionResetError(str(self._lost or otherwise))
 
     def _taken(self) -> bytes:
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -259,7 +270,7 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
             finally:
                 self._writers.remove(writer)
         if self._writing_paused:
-            raise self._lost or ConnectionResetError("the connection was lost while sending")
+            raise self._why("the connection was lost while sending")
 
     def _ring_at(self, deadline: float) -> None:
         """Disturb the reader at that time, should it wait until then."""

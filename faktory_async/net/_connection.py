@@ -6,6 +6,7 @@ taken up again, by anyone.
 """
 
 import contextlib
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -437,7 +438,7 @@ class Connection:
     def _give_up(self, error: FaktoryError) -> None:
         """Remember why, and abort: only then is it sure that what stayed here never leaves."""
         if self._error is None:
-            self._error = error
+            self._error = error.with_traceback(None)  # which knows us: a circle
             self._session.fail()
             self._link.abort()
             self._tell_others()
@@ -450,7 +451,7 @@ class Connection:
             # With all of them there, and not looked at yet, everything was executed.
             executed = ticket.done or ticket.ends[len(ticket.replies)] <= left
             return type(error)(str(error), maybe_executed=executed)
-        return error
+        return copy.copy(error)
 
 
 def _harmless(error: FaktoryError) -> FaktoryError:

@@ -1,5 +1,6 @@
 """The client's end of one connection, without I/O."""
 
+import copy
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -161,7 +162,7 @@ class ClientSession:
             for reply in self._reader.feed(data):
                 self._arrived(reply)
             if self._reader.error is not None:
-                raise self._reader.error
+                raise copy.copy(self._reader.error)
         except FaktoryError as error:
             early = self.state in _HANDSHAKE
             self._move(Event.FAULT)

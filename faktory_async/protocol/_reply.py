@@ -5,6 +5,7 @@ an error. A line ends at CRLF, not at LF: an error that echoes a command's text 
 newline.
 """
 
+import copy
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -143,7 +144,7 @@ class ReplyReader:
 
     def _feed_piece(self, data: bytes) -> list[Reply]:
         if self.error is not None:
-            raise self.error
+            raise copy.copy(self.error)  # one that is raised knows who raised it
         self._buffer += data
         replies: list[Reply] = []
         position = 0
@@ -154,7 +155,7 @@ class ReplyReader:
                     replies.append(reply)
         except ProtocolError as error:
             # What cannot be read stays in the buffer, and keeps the frequent pieces out.
-            self.error = error
+            self.error = copy.copy(error)
             self.pending = True
             if not replies:
                 raise

@@ -1,5 +1,6 @@
 """A link that brings what arrives by a call, as a transport of asyncio does, on any event loop."""
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -89,7 +90,7 @@ class BringingLink(Link):
     async def receive(self) -> bytes:
         while not self._arrived:
             if self._lost is not None:
-                raise self._lost
+                raise copy.copy(self._lost)
             if self._over:
                 return b""
             await self._news.wait()

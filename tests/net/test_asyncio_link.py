@@ -98,6 +98,31 @@ async def test_a_reset_comes_after_the_data_and_stays() -> None:
 
 
 @on_asyncio_loops
+async def test_an_error_that_was_raised_is_kept_nowhere() -> None:
+    async with linked() as (link, peer):
+        peer.reset()
+        await when(lambda: link._over)
+        raised: list[Exception] = []
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError) as first:
+                await link.receive()
+            with pytest.raises(ConnectionResetError) as second:
+                link.start(b"more")
+            raised += [first.value, second.value]
+        assert len(set(map(id, raised))) == 4
+        assert link._lost not in raised
+        assert {str(error) for error in raised} == {str(link._lost)}
+
+
+@on_asyncio_loops
+async def test_whatever_a_transport_ends_by_is_an_error_of_the_network() -> None:
+    async with linked() as (link, _):
+        link.connection_lost(RuntimeError("the loop is at a loss"))
+        with pytest.raises(ConnectionResetError, match="the loop is at a loss"):
+            await link.receive()
+
+
+@on_asyncio_loops
 async def test_a_peer_that_half_closed_can_still_be_sent_to() -> None:
     async with linked() as (link, peer):
         peer.half_close()
