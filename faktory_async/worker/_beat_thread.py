@@ -123,11 +123,14 @@ class ThreadHeart:
     def _beat(self) -> bool:
         """Send one BEAT; False when it must be repeated soon, on a new connection."""
         try:
-            connection = self._open()
+            connection = self._connection or self._open()
             order = connection.execute(self._pulse.command(), self._connector.timeouts.command)
         except (AuthenticationError, UsageError):
             raise
         except ServerError as error:
+            if self._connection is None:  # it was the HELLO that was refused
+                self._broke(error)
+                return False
             self._worked()
             known = self._pulse.refused(error)
             if not known:
@@ -135,20 +138,19 @@ class ThreadHeart:
             return known
         except FaktoryError as error:
             self._hang_up()
-            if not self._told_to_end.is_set():
-                self._broke(error)
+            self._broke(error)
             return False
         self._worked()
         self._pulse.answered(order)
         return True
 
     def _open(self) -> BlockingConnection:
-        if self._connection is None:
-            self._since = self._outage.number
-            self._connector.open_blocking(self._hold)
-        if self._connection is None:
-            raise AssertionError("it was opened")
-        return self._connection
+        self._since = self._outage.number
+        try:
+            return self._connector.open_blocking(self._hold)
+        except FaktoryError:
+            self._hang_up()
+            raise
 
     def _hold(self, connection: BlockingConnection) -> None:
         self._connection = connection
@@ -164,5 +166,7 @@ class ThreadHeart:
         self._home.tell(lambda: self._outage.ended(since))
 
     def _broke(self, error: FaktoryError) -> None:
+        if self._told_to_end.is_set():
+            return  # it was interrupted
         since = self._since
         self._home.tell(lambda: self._outage.began(error, since))

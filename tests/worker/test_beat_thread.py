@@ -97,6 +97,17 @@ async def test_a_beat_answered_by_an_error_is_followed_by_the_next_one(
 
 @on_every_loop
 @pytest.mark.usefixtures("quickly")
+async def test_a_refused_hello_is_said_again(server: FaktoryServer) -> None:
+    worker = Worker({}, url=server.url, wid="w1")
+    with server.faults.error("ERR not now", on="HELLO", times=5) as fault:
+        async with running(worker) as run:
+            await when(lambda: fault.hits == 5)
+            await when(lambda: worker.stats.last_beat is not None)
+            await run.stop()
+
+
+@on_every_loop
+@pytest.mark.usefixtures("quickly")
 async def test_it_comes_back_with_the_server(server: FaktoryServer) -> None:
     worker = Worker({}, url=server.url, wid="w1")
     async with running(worker) as run:
