@@ -1,5 +1,6 @@
 """Tell listeners what happens in a worker; nothing that they do can harm it."""
 
+import asyncio
 import inspect
 import logging
 from collections import deque
@@ -148,9 +149,9 @@ class Events:
         with anyio.move_on_after(_PATIENCE) as scope:
             try:
                 await awaitable
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException:  # noqa: BLE001 - as above
+            except BaseException as error:  # noqa: BLE001 - as above
+                if isinstance(error, anyio.get_cancelled_exc_class()) and _is_meant():
+                    raise
                 _log.exception("the listener %s failed", event)
         if scope.cancelled_caught:
             _log.error("the listener %s took longer than %g s and was cancelled", event, _PATIENCE)
@@ -165,6 +166,15 @@ def _call(
         _log.exception("the listener %s failed", event)
         return None
     return result if inspect.isawaitable(result) else None
+
+
+def _is_meant() -> bool:
+    """Whether somebody cancels what calls; or a listener only says so, of something of its own."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True  # trio's own error says nothing else
+    return task is not None and task.cancelling() > 0
 
 
 def exhausted(job: Job) -> bool:

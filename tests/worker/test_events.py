@@ -1,5 +1,6 @@
 """What listeners are told, and how little they can do to the worker."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -101,7 +102,9 @@ def raising_later(error: BaseException) -> Any:
     return listener
 
 
-@pytest.mark.parametrize("error", [ValueError(), Own(), SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [ValueError(), Own(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
 @pytest.mark.parametrize("kind", [raising, raising_later])
 async def test_what_a_listener_raises_is_logged_and_changes_nothing(
     kind: Any, error: BaseException, caplog: pytest.LogCaptureFixture
