@@ -93,6 +93,7 @@ class Client:
 
     Raises:
         AddressError: the URL, the environment or the TLS options make no address.
+        UsageError: a hook is no plain function.
     """
 
     def __init__(

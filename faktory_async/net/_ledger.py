@@ -1,10 +1,11 @@
 """What a pool has done so far, and who is told when a connection comes or goes."""
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from faktory_async.errors import ConnectionLostError, FaktoryError
+from faktory_async.errors import ConnectionLostError, FaktoryError, UsageError
 from faktory_async.net._connection import Connection
 
 _log: Final = logging.getLogger("faktory_async.net")
@@ -31,11 +32,16 @@ class Ledger:
         closed: How many of them have ended.
         failed: How many dials failed.
         waits: How often somebody had to wait for a connection.
+
+    Raises:
+        UsageError: a hook is no plain function.
     """
 
     def __init__(
         self, on_connect: OnConnect | None = None, on_disconnect: OnDisconnect | None = None
     ) -> None:
+        _check_hook("on_connect", on_connect)
+        _check_hook("on_disconnect", on_disconnect)
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
         self.opened = 0
@@ -61,6 +67,11 @@ class Ledger:
                 self._on_disconnect(reason)
             except Exception:  # noqa: BLE001 - whatever a hook raises
                 _log.exception("on_disconnect failed")
+
+
+def _check_hook(name: str, hook: object) -> None:
+    if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+        raise UsageError(f"{name} is a plain function, written with `def`: nobody could await it")
 
 
 def _why(connection: Connection) -> FaktoryError | None:

@@ -149,7 +149,7 @@ class Events:
         with anyio.move_on_after(_PATIENCE) as scope:
             try:
                 await awaitable
-            except BaseException as error:  # noqa: BLE001 - as above
+            except BaseException as error:
                 if isinstance(error, anyio.get_cancelled_exc_class()) and _is_meant():
                     raise
                 _log.exception("the listener %s failed", event)

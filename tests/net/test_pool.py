@@ -16,6 +16,7 @@ from faktory_async.errors import (
     ConnectionLostError,
     FaktoryError,
     PoolTimeoutError,
+    UsageError,
 )
 from faktory_async.net import Connection, Ledger, Pool, Right, memory_links
 from faktory_async.net._pool import _Waiter
@@ -569,3 +570,14 @@ async def test_waits_and_failed_dials_are_counted() -> None:
             user.enough.set()
         await when(lambda: all(map(is_done, started)))
         assert (pool.ledger.failed, pool.ledger.waits, pool.ledger.opened) == (1, 2, 1)
+
+
+async def later() -> None: ...
+
+
+@pytest.mark.parametrize("hook", [later, "connected"])
+@pytest.mark.parametrize("name", ["on_connect", "on_disconnect"])
+def test_a_hook_that_nobody_could_call_is_refused(name: str, hook: Any) -> None:
+    hooks: Any = {name: hook}
+    with pytest.raises(UsageError, match=f"{name} is a plain function"):
+        Ledger(**hooks)
