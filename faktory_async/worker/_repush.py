@@ -13,6 +13,7 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 # The options of Enterprise that tie a job to something outside of it: a batch, a lock, a record.
 _TIES: Final = frozenset({"bid", "unique_for", "unique_until", "expires_at", "track"})
 _DEFAULT_RETRY: Final = 25
+_MOST: Final = 1_000_000_000  # failures of one job
 
 SOONEST: Final = 5.0
 """Seconds ahead that a job must be scheduled: it must not come due while its push is in doubt."""
@@ -164,7 +165,7 @@ def _time(unix: float) -> str:
 
 def _count(failure: dict[str, Any], name: str, default: int) -> int:
     value = failure.get(name)
-    return value if type(value) is int else default
+    return value if type(value) is int and abs(value) <= _MOST else default
 
 
 def _object(raw: Raw | None, decode: Any) -> dict[str, Any]:

@@ -227,6 +227,13 @@ def test_a_rescue_waits_as_long_as_the_server_would_have(
         assert plan.jid != "12345678"
 
 
+@pytest.mark.parametrize("count", [10**200, -(10**200)])
+def test_counts_that_no_server_writes_count_as_absent(count: int) -> None:
+    number = msgspec.Raw(b"%d" % count)
+    plan = original(failure={"retry_count": number, "remaining": number}).rescued(BOOM, NOW)
+    assert (failure(plan)["retry_count"], failure(plan)["remaining"]) == (1, 24)
+
+
 def test_a_job_that_is_buried_comes_due_in_100_years() -> None:
     plan = original(retry=-1).buried(BOOM, NOW, fresh=False)
     assert pushed(plan)["at"].startswith("2126-")
