@@ -22,7 +22,7 @@ from faktory_async import (
     Retries,
     UsageError,
 )
-from faktory_async.app import SERVER_DEFAULT, JobType
+from faktory_async.app import SERVER_DEFAULT, JobType, _sync
 from faktory_async.model import World, use_world
 
 on_every_loop = pytest.mark.anyio
@@ -328,6 +328,64 @@ async def test_a_script_pushes_and_ends(server: EmbeddedServer, last: str) -> No
     result = await anyio.to_thread.run_sync(run)
     assert (result.returncode, result.stdout, result.stderr) == (0, "pushed\n", "")
     assert len(server.queues["default"]) == 2
+
+
+@on_every_loop
+async def test_where_there_can_be_no_further_event_loop_it_says_so(
+    sync_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setitem(_sync._LOOP, "loop_factory", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        await anyio.to_thread.run_sync(sync_app.job(one).push_sync, 1)
+
+
+FORKING = """
+import os, signal, sys
+from faktory_async import App
+
+app = App()
+
+@app.job
+def one(a: int) -> None: ...
+
+one.push_sync(0)
+child = os.fork()
+if not child:
+    signal.alarm(20)  # ends it where it hangs
+    for number in range({pushes}):
+        one.push_sync(1)
+    sys.exit()
+_, status = os.waitpid(child, 0)
+one.push_sync(2)
+print("the child ended with", status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@on_asyncio
+@on_every_loop
+@pytest.mark.parametrize("pushes", [0, 1, 2])
+async def test_a_forked_child_pushes_on_its_own_and_ends(
+    server: EmbeddedServer, pushes: int
+) -> None:
+    def run() -> subprocess.CompletedProcess[str]:
+        # Python 3.12 warns of every fork of a program with threads.
+        options = ["-W", "error", "-W", "ignore::DeprecationWarning", "-X", "dev"]
+        return subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, *options, "-c", FORKING.format(pushes=pushes)],
+            env={**os.environ, "FAKTORY_URL": server.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    result = await anyio.to_thread.run_sync(run)
+    assert (result.stdout, result.stderr) == ("the child ended with 0\n", "")
+    assert [stored.args[0] for stored in server.queues["default"].jobs] == [0, *[1] * pushes, 2]
 
 
 @on_asyncio
