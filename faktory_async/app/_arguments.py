@@ -74,7 +74,7 @@ class Arguments:
         self._jobtype = jobtype
         self._parameters = tuple(parameters)
         self._strict = strict
-        self._check_types()
+        self._loose = self._check_types()
         plain = [parameter for parameter in parameters if not parameter.rest]
         rest = [parameter for parameter in parameters if parameter.rest]
         self._count = len(plain)
@@ -90,9 +90,6 @@ class Arguments:
                 for parameter in parameters
             ]
         )
-        self._untyped = [
-            number for number, parameter in enumerate(plain) if parameter.annotation is Any
-        ]
 
     # -- pushing ------------------------------------------------------------------------------
 
@@ -120,11 +117,13 @@ class Arguments:
             values = [self._encode(number, value) for number, value in enumerate(args)]
             self._decode(values, strict=True)
             return values
-        self._decode(values, strict=True, apart=_AS_TEXT)
+        decoded = self._decode(values, strict=True, apart=_AS_TEXT)
         encoded = _builtins(values, ())
-        for number in self._untyped:
-            # A worker could not make of text what it was: let the job refuse it.
-            encoded[number : number + 1] = values[number : number + 1]
+        if self._loose and not _are_equal(values, encoded):
+            # Where no type says so, a worker could not make of text what it was: let the job
+            # refuse it.
+            again = self._decode(encoded, strict=True)
+            _put_back(encoded, _builtins(list(decoded), _AS_TEXT), _builtins(list(again), _AS_TEXT))
         return encoded
 
     def _encode(self, number: int, value: object) -> Any:
@@ -246,18 +245,25 @@ class Arguments:
         )
         return schema
 
-    def _check_types(self) -> None:
+    def _check_types(self) -> bool:
+        """Refuse what JSON cannot carry; return whether anything of it may be of any type."""
+        loose = False
         for parameter in self._parameters:
             try:
                 info = msgspec.inspect.type_info(parameter.annotation)
             except TypeError as error:
                 raise UsageError(f"{self._jobtype} takes {parameter.name}: {error}") from None
-            for found in _custom_types(info):
+            kinds = _kinds_in(info)
+            loose = loose or any(isinstance(kind, msgspec.inspect.AnyType) for kind in kinds)
+            for found in (
+                kind.cls for kind in kinds if isinstance(kind, msgspec.inspect.CustomType)
+            ):
                 if not _is_model(found):
                     raise UsageError(
                         f"{self._jobtype} takes {parameter.name}: {found.__qualname__}, which JSON "
                         "cannot carry: take a dataclass, a msgspec.Struct or plain values"
                     )
+        return loose
 
 
 def parameters_of(
@@ -321,9 +327,9 @@ def _default(value: Any) -> Any:
 _values: Final[Callable[[Struct], tuple[Any, ...]]] = msgspec.structs.astuple
 
 
-def _custom_types(info: Any) -> list[type]:
-    """Return the types in it that msgspec does not know."""
-    found: list[type] = []
+def _kinds_in(info: Any) -> list[msgspec.inspect.Type]:
+    """Return the description of every type in it, its own among them."""
+    found: list[msgspec.inspect.Type] = []
     seen: set[int] = set()
     waiting = [info]
     while waiting:
@@ -331,9 +337,9 @@ def _custom_types(info: Any) -> list[type]:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, msgspec.inspect.CustomType):
-            found.append(node.cls)
-        elif isinstance(node, Struct):
+        if isinstance(node, msgspec.inspect.Type):
+            found.append(node)
+        if isinstance(node, Struct):
             waiting += [getattr(node, name) for name in node.__struct_fields__]
         elif isinstance(node, tuple):
             waiting += node
@@ -362,6 +368,28 @@ def _listed(root: list[Any]) -> list[Any]:
             if _is(value, list, tuple, dict):
                 waiting.append(container[key])
     return root
+
+
+def _are_equal(one: list[Any], other: list[Any]) -> bool:
+    try:
+        return one == other
+    except BytesWarning:  # made an error, it says that bytes have become text
+        return False
+
+
+def _put_back(encoded: list[Any], before: list[Any], after: list[Any]) -> None:
+    """Put into the encoded values what is of another type before and after a journey."""
+    waiting: list[Any] = [(encoded, before, after)]
+    while waiting:
+        target, one, other = waiting.pop()
+        there = dict(_items(target))
+        for key, value in _items(one):
+            if key not in there:
+                continue  # a default
+            if type(value) is not type(other[key]):
+                target[key] = value
+            elif _is(value, list, dict) and type(there[key]) is type(value):
+                waiting.append((there[key], value, other[key]))
 
 
 def _items(container: Any) -> Iterable[tuple[Any, Any]]:

@@ -190,6 +190,54 @@ def test_what_only_its_type_could_read_again_is_refused_where_there_is_no_type(v
         args_of(order, 1, value)
 
 
+class Loose(Struct):
+    when: datetime
+    more: Any = None
+
+
+NESTED: list[tuple[Any, Callable[[Any], Any], str]] = [
+    (list[Any], lambda value: [1, value], "args[1][1]"),
+    (tuple[int, Any], lambda value: (1, value), "args[1][1]"),
+    (dict[str, Any], lambda value: {"a": {"b": [value]}}, 'args[1]["a"]["b"][0]'),
+    (dict[int, list[Any]], lambda value: {7: [value]}, 'args[1]["7"][0]'),
+    (Loose, lambda value: Loose(NOW, {"b": value}), 'args[1]["more"]["b"]'),
+    (Loose | None, lambda value: Loose(NOW, value), 'args[1]["more"]'),
+    (Any, lambda value: {"a": (1, value)}, 'args[1]["a"][1]'),
+]
+
+
+@pytest.mark.parametrize("value", [NOW, ID, b"x", Decimal(1)])
+@pytest.mark.parametrize(("kind", "wrap", "path"), NESTED)
+def test_it_is_refused_inside_of_others_too(
+    kind: Any, wrap: Callable[[Any], Any], path: str, value: Any
+) -> None:
+    def order(a: int, b: Any, c: Any = 5) -> None: ...
+
+    order.__annotations__["b"] = kind
+    with pytest.raises(InvalidJobError, match=r"is of type .*, which JSON does") as caught:
+        args_of(order, 1, wrap(value))
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("value", [NOW, ID, b"x", Decimal(1)])
+def test_it_is_refused_among_the_rest_too(value: Any) -> None:
+    def order(a: datetime, *rest: Any) -> None: ...
+
+    with pytest.raises(InvalidJobError, match=r"is of type .*, which JSON does") as caught:
+        args_of(order, NOW, 1, value)
+    assert caught.value.path == "args[2]"
+
+
+def test_beside_what_has_no_type_types_are_read_again() -> None:
+    def order(a: Loose, b: dict[str, Any], c: set[datetime]) -> None: ...
+
+    job = a_job(order)
+    loose = Loose(NOW, {"x": [1, None, 1.5, "y"]})
+    pushed = job.call(loose, {"a": (1, {"b": True})}, {NOW})
+    found = job.binding.function.arguments.decode(Job.from_json(pushed.to_json()).args)
+    assert found == (loose, {"a": [1, {"b": True}]}, {NOW})
+
+
 # -- what does not fit ----------------------------------------------------------------------------
 
 
