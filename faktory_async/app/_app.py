@@ -359,7 +359,7 @@ class App(Router):
         one_of: list[Any] = [*jobs] or [False]  # which nothing satisfies
         return {"$schema": _SCHEMA, "title": "Faktory jobs", "oneOf": one_of, "$defs": defs}
 
-    def hand_over(self) -> Collection[Binding]:
+    def hand_over(self, check: Callable[[Binding], None]) -> Collection[Binding]:  # noqa: ARG002 - one shape for both
         """Refuse to be included.
 
         Raises:

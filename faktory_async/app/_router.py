@@ -272,18 +272,23 @@ class Router:
         """
         if router is self:
             raise UsageError("a router does not include itself")
-        for binding in router.hand_over():
+        for binding in router.hand_over(lambda each: self._check(prefix + each.jobtype, each)):
             binding.inherit(router.options, prefix)
             self._add(binding)
 
-    def hand_over(self) -> Collection[Binding]:
+    def hand_over(self, check: Callable[[Binding], None]) -> Collection[Binding]:
         """Give the jobs away, for good, to what includes this one.
+
+        Args:
+            check: Raises where a job cannot be taken; then none is given away.
 
         Raises:
             UsageError: they were given away before.
         """
         if self._given_away:
             raise UsageError("a router is included once")
+        for binding in self._bindings.values():
+            check(binding)
         self._given_away = True
         bindings, self._bindings = self._bindings, {}
         return bindings.values()
@@ -300,13 +305,16 @@ class Router:
         return made
 
     def _add(self, binding: Binding) -> None:
-        other = self._bindings.get(binding.jobtype)
+        self._check(binding.jobtype, binding)
+        self._bindings[binding.jobtype] = binding
+
+    def _check(self, jobtype: str, binding: Binding) -> None:
+        other = self._bindings.get(jobtype)
         if other is not None:
             raise DuplicateJobTypeError(
-                f"{binding.jobtype!r} is handled twice: by {other.function.place} and by "
+                f"{jobtype!r} is handled twice: by {other.function.place} and by "
                 f"{binding.function.place}"
             )
-        self._bindings[binding.jobtype] = binding
 
 
 def _jobtype(name: str | None, function: object) -> str:

@@ -216,6 +216,18 @@ def test_a_router_is_included_once_and_complete() -> None:
         app.include(app)
 
 
+def test_a_router_that_does_not_fit_in_can_be_included_elsewhere() -> None:
+    app, router = App(), Router()
+    app.job("order")(one)
+    router.job("other")(one)
+    job = router.job("order")(one)
+    with pytest.raises(DuplicateJobTypeError):
+        app.include(router)
+    assert [binding.jobtype for binding in app.bindings()] == ["order"]
+    app.include(router, prefix="shop.")
+    assert job.jobtype == "shop.order"
+
+
 def test_an_app_is_not_included() -> None:
     app, other = App(), App()
     job = other.job(one)
