@@ -1,5 +1,6 @@
 """The command as a process of its own, with a small project as its current directory."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -67,14 +68,21 @@ def running(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
+        start_new_session=True,
     ) as process:
-        watchdog = threading.Timer(_PATIENCE, process.kill)
+        watchdog = threading.Timer(_PATIENCE, _kill, [process])
         watchdog.start()
         try:
             yield Command(process)
         finally:
             watchdog.cancel()
-            process.kill()
+            _kill(process)
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill it and what it has started: who is left behind keeps its output open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def push(url: str, *jobs: Job) -> None:
