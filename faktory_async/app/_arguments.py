@@ -382,14 +382,14 @@ def _put_back(encoded: list[Any], before: list[Any], after: list[Any]) -> None:
     waiting: list[Any] = [(encoded, before, after)]
     while waiting:
         target, one, other = waiting.pop()
-        there = dict(_items(target))
+        there, later = dict(_items(target)), dict(_items(other))
         for key, value in _items(one):
             if key not in there:
                 continue  # a default
-            if type(value) is not type(other[key]):
+            if key not in later or type(value) is not type(later[key]):
                 target[key] = value
             elif _is(value, list, dict) and type(there[key]) is type(value):
-                waiting.append((there[key], value, other[key]))
+                waiting.append((there[key], value, later[key]))
 
 
 def _items(container: Any) -> Iterable[tuple[Any, Any]]:

@@ -228,6 +228,13 @@ def test_it_is_refused_among_the_rest_too(value: Any) -> None:
     assert caught.value.path == "args[2]"
 
 
+def test_it_is_refused_where_it_becomes_what_is_there_already() -> None:
+    def order(a: set[Any]) -> None: ...
+
+    with pytest.raises(InvalidJobError, match=r"is of type .*, which JSON does"):
+        args_of(order, {ID, str(ID)})
+
+
 def test_beside_what_has_no_type_types_are_read_again() -> None:
     def order(a: Loose, b: dict[str, Any], c: set[datetime]) -> None: ...
 
