@@ -82,11 +82,13 @@ def filter_of(
 
 
 def _checked_jids(jids: Sequence[str]) -> list[str]:
-    if isinstance(jids, str) or not jids:
+    # Read once: of an iterator nothing would be left, and no jid at all means every job.
+    chosen = [] if isinstance(jids, str) else list(jids)
+    if not chosen:
         raise UsageError("jids is a list of at least one jid")
-    for jid in jids:
+    for jid in chosen:
         check_jid(jid)
-    return list(jids)
+    return chosen
 
 
 def _checked_pattern(pattern: str, inside: str) -> str:

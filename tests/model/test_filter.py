@@ -1,5 +1,7 @@
 """Which jobs are meant: what means all of them has to say so."""
 
+from typing import Any
+
 import pytest
 
 from faktory_async import UsageError
@@ -71,3 +73,11 @@ def test_what_all_jobs_of_one_set_have_tells_jobs_of_others_apart(
 
 def test_the_word_means_every_job() -> None:
     assert filter_of(everything=True) == {}
+
+
+def test_jids_that_can_be_read_only_once_are_the_ones_that_are_meant() -> None:
+    once: Any = iter(["12345678", "23456789"])
+    assert filter_of(jids=once) == {"jids": ["12345678", "23456789"]}
+    nothing: Any = iter([])
+    with pytest.raises(UsageError, match="at least one jid"):
+        filter_of(jids=nothing)
