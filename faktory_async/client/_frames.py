@@ -67,12 +67,13 @@ class Frame:
     Attributes:
         jobs: The encoded jobs by jid, as long as nothing is known of them.
         accepted: How many the server has stored.
-        errors: What became of the others, by jid; of those too that never could be sent.
+        errors: Why others are not stored, by jid; those too that never could be sent.
+        unknown: Why nobody knows of others whether they are, by jid.
         sent: Whether any of them may have reached the server.
         error: Why it was not sent.
     """
 
-    __slots__ = ("accepted", "error", "errors", "jobs", "sent", "size", "start")
+    __slots__ = ("accepted", "error", "errors", "jobs", "sent", "size", "start", "unknown")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -80,10 +81,11 @@ class Frame:
         self.size = 0
         self.accepted = 0
         self.errors: dict[str, Exception] = {}
+        self.unknown: dict[str, FaktoryError] = {}
         self.sent = False
         self.error: FaktoryError | None = None
 
-    def settle(self, jids: Collection[str], error: Exception | None) -> None:
+    def settle(self, jids: Collection[str], error: FaktoryError | None) -> None:
         """Note what became of these jobs, once they were sent: an error, or None for stored."""
         self.sent = True
         if error is None and len(jids) == len(self.jobs):  # all of them at once, as nearly always
@@ -94,6 +96,8 @@ class Frame:
             del self.jobs[jid]
             if error is None:
                 self.accepted += 1
+            elif error.maybe_executed:
+                self.unknown[jid] = error
             else:
                 self.errors[jid] = error
 

@@ -23,6 +23,7 @@ class PushReport(Struct, kw_only=True):
         rejected_count: How many those are in all.
         unknown: Jobs that may or may not be stored, by jid, each with the reason: those under way
             when the bulk ended.
+        unknown_count: How many those are in all; more than `unknown` names where a jid came twice.
         not_sent: The index in the source from which on nothing was sent, although some of those
             jobs may have been read; None where the source was sent to its end.
         error: The trouble with the server that ended the bulk early.
@@ -32,6 +33,7 @@ class PushReport(Struct, kw_only=True):
     rejected: dict[str, Exception] = {}
     rejected_count: int = 0
     unknown: dict[str, Exception] = {}
+    unknown_count: int = 0
     not_sent: int | None = None
     error: FaktoryError | None = None
 
@@ -42,7 +44,7 @@ class PushReport(Struct, kw_only=True):
             self.not_sent is None
             and self.error is None
             and not self.rejected_count
-            and not self.unknown
+            and not self.unknown_count
         )
 
     def raise_for_error(self) -> None:
@@ -58,21 +60,20 @@ class PushReport(Struct, kw_only=True):
 def add_frame(report: PushReport, frame: Frame) -> None:
     """Count the jobs of a frame of which everything is known that ever will be."""
     report.accepted += frame.accepted
+    report.unknown.update(frame.unknown)
+    report.unknown_count += len(frame.unknown)
     for jid, error in frame.errors.items():
-        if isinstance(error, FaktoryError) and error.maybe_executed:
-            report.unknown[jid] = error
-            continue
         report.rejected_count += 1
         if len(report.rejected) < MAX_REJECTED:
             report.rejected[jid] = error
 
 
-def explain(report: PushReport, error: Exception) -> None:
+def explain(report: PushReport, error: BaseException) -> None:
     """Note on an exception what became of the jobs before it, where there were any."""
     parts = [f"stored {report.accepted} jobs"]
     if report.rejected_count:
         parts.append(f"refused {report.rejected_count}")
-    if report.unknown:
-        parts.append(f"and of {len(report.unknown)} nobody can say")
+    if report.unknown_count:
+        parts.append(f"and of {report.unknown_count} nobody can say")
     if report.accepted or len(parts) > 1:
         error.add_note(f"push_bulk: before this the server had {', '.join(parts)}")
