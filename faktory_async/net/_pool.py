@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 
-from faktory_async.errors import ClientStateError, PoolTimeoutError
+from faktory_async.errors import ClientStateError, PoolTimeoutError, TooManyConnectionsError
 from faktory_async.net._connection import Connection
 from faktory_async.net._ledger import Ledger
 from faktory_async.net._native import Native
@@ -123,7 +123,8 @@ class Pool:
 
         Before every reuse the link is asked whether something came in: an idle connection has
         nothing to receive, so data or an end means that it is dead, and another one is dialled.
-        A connection with an unanswered command is not lent again but closed.
+        A connection with an unanswered command is not lent again but closed, and so is one that
+        the server has just said to be one too many.
 
         Raises:
             PoolTimeoutError: none came free in time; `maybe_executed` is False.
@@ -134,6 +135,9 @@ class Pool:
         self._lent.add(connection)
         try:
             yield connection
+        except TooManyConnectionsError:
+            connection.abort()  # the server is about to do so
+            raise
         finally:
             self._lent.discard(connection)
             await self._give_back(connection)
