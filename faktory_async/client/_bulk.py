@@ -6,7 +6,7 @@ one that comes free, however long the bulk is. In order, the reading task posts 
 one after the other, over one connection, which it gives back when somebody waits for it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Final, NamedTuple
 
 import anyio
@@ -84,7 +84,8 @@ class Bulk:
         self._report = report
         self._through = through
         self._max_job = max_job
-        self._in_flight = in_flight
+        # Frames without a connection would only wait for those of others.
+        self._in_flight = in_flight if ordered else min(in_flight, pool.limit)
         self._ordered = ordered
         self._progress = progress
         self._cutter = Cutter(chunk)
@@ -97,8 +98,10 @@ class Bulk:
         self._out: dict[Frame, _Out] = {}
         self._connection: Connection | None = None  # in order, the one in use
         self._due = 0  # and how many replies are due on it
-        self._raised: Exception | None = None  # by `progress`
+        self._refusal: TooManyConnectionsError | None = None  # of it, with all that was sent
+        self._raised: BaseException | None = None  # by the source, a dial, or `progress`
         self._stopped = False  # by that, or by trouble with the server
+        self._listening: anyio.CancelScope | None = None  # while nothing but the source is awaited
         self._exhausted = False
 
     async def run(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> None:
@@ -106,24 +109,41 @@ class Bulk:
 
         Raises:
             Exception: what the source or `progress` raised, once all frames under way are done.
+            KeyboardInterrupt, SystemExit: what the source raised; then nothing is awaited.
 
         Cancelled, what was under way is unknown, and the report says so.
         """
-        raised: Exception | None = None
         try:
             async with anyio.create_task_group() as self._group:
                 try:
                     await self._read(jobs)
                 except Exception as error:  # noqa: BLE001 - anything that a source may raise
-                    raised = error
+                    self._raised = self._raised or error
+                except (KeyboardInterrupt, SystemExit) as error:
+                    self._raised = error
+                    self._group.cancel_scope.cancel()
         finally:
             self._conclude()
             if self._pool.closed:  # who closed it did not wait for us
                 await self._pool.bury()
-        raised = raised or self._raised
+        # The error knows this call: in a circle it would be left to the collector.
+        raised, self._raised = self._raised, None
         if raised is not None:
-            explain(self._report, raised)
-            raise raised
+            try:
+                explain(self._report, raised)
+                raise raised
+            finally:
+                del raised
+
+    def _raise_at_the_end(self, error: Exception) -> None:
+        """Send nothing any more, and raise it where everything has ended."""
+        self._raised = self._raised or error
+        self._send_no_more()
+
+    def _send_no_more(self) -> None:
+        self._stopped = True
+        if self._listening is not None:
+            self._listening.cancel()
 
     # -- the source ---------------------------------------------------------------------------
 
@@ -146,15 +166,24 @@ class Bulk:
     async def _read_async(self, jobs: AsyncIterable[Job]) -> None:
         source = aiter(jobs)
         try:
-            async for job in source:
-                frame = self._cut(job, job) if self._through is None else await self._prepared(job)
-                if frame is not None or not self._cutter.read % _BREATH:
-                    await self._pause(frame)
-                if self._stopped:
-                    return
+            # A source may be silent for long after what it gave has met with trouble.
+            with anyio.CancelScope() as until_trouble:
+                await self._read_until(source, until_trouble)
         finally:
+            self._listening = None
             if isinstance(source, AsyncGenerator):  # nobody else may hold it
                 await source.aclose()
+
+    async def _read_until(self, source: AsyncIterator[Job], trouble: anyio.CancelScope) -> None:
+        self._listening = trouble
+        async for job in source:
+            self._listening = None
+            frame = self._cut(job, job) if self._through is None else await self._prepared(job)
+            if frame is not None or not self._cutter.read % _BREATH:
+                await self._pause(frame)
+            if self._stopped:
+                return
+            self._listening = trouble
 
     async def _pause(self, frame: Frame | None) -> None:
         """Dispatch a frame that is complete, else let the others have their turn."""
@@ -221,6 +250,8 @@ class Bulk:
     async def _deliver(self, frame: Frame) -> None:
         try:
             await self._send(frame)
+        except Exception as error:  # noqa: BLE001 - whatever a dial of the program's own raises
+            self._raise_at_the_end(error)
         finally:
             self._end(frame)
         self._start_ready()
@@ -236,7 +267,7 @@ class Bulk:
                 await self._exchange(frame, part)
             except JobRejectedError as error:
                 if len(part) == 1:
-                    frame.settle(part, error)
+                    frame.settle(part, _told(error))
                 else:  # because of one job nothing is stored: halves find out which
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
@@ -274,12 +305,8 @@ class Bulk:
         async with self._pool.lease() as connection:
             if self._stopped:
                 return
-            try:
-                self._post(frame, jids, connection)
-                await self._reply(frame)
-            except TooManyConnectionsError:
-                connection.abort()  # the server is about to do so
-                raise
+            self._post(frame, jids, connection)
+            await self._reply(frame)
 
     def _post(self, frame: Frame, jids: list[str], connection: Connection) -> None:
         self._counters.frames += 1
@@ -322,13 +349,13 @@ class Bulk:
         frame.settle([jid for jid in jids if jid in frame.jobs], rest)
 
     def _fail(self, frame: Frame, jids: list[str], error: FaktoryError) -> None:
-        frame.error = error
+        error = frame.error = _told(error)
         if error.maybe_executed:
             frame.settle(jids, error)
         self._stop(error)
 
     def _stop(self, error: FaktoryError) -> None:
-        self._stopped = True
+        self._send_no_more()
         if self._report.error is None:
             self._report.error = error
 
@@ -363,8 +390,7 @@ class Bulk:
         try:
             self._progress(self._report)
         except Exception as error:  # noqa: BLE001 - it is raised again where everything has ended
-            self._stopped = True
-            self._raised = self._raised or error
+            self._raise_at_the_end(error)
 
     def _conclude(self) -> None:
         """Nothing is under way any more: tell what was not sent."""
@@ -372,6 +398,12 @@ class Bulk:
             self._count(frame)
         starts = [*self._open] if self._exhausted else [*self._open, self._cutter.frame.start]
         self._report.not_sent = min(starts, default=None)
+        # An exception that has passed through here may be kept, and with it this call.
+        self._cutter = Cutter(1)
+        for frame in self._open.values():
+            frame.jobs.clear()
+        self._open.clear()
+        self._out.clear()
 
     async def _one_ends(self) -> None:
         await self._fewer.wait()
@@ -432,17 +464,42 @@ class Bulk:
 
     async def _reply_in_order(self, frame: Frame) -> None:
         jids = list(frame.jobs)
+        connection = self._out[frame].connection
         try:
             await self._reply(frame)
         except JobRejectedError as error:  # apart, its good jobs would come after later ones
-            frame.settle(jids, error)
+            frame.settle(jids, _told(error))
         except FaktoryError as error:
-            self._fail(frame, jids, error)
+            if (reason := self._why(error)) is self._refusal:
+                connection.abort()  # the server is about to do so
+            self._fail(frame, jids, reason)
         finally:
             self._due -= 1
             self._release()
             self._end(frame)
         self._tell()
+
+    def _why(self, error: FaktoryError) -> FaktoryError:
+        """Return why a frame failed: with a connection all that was sent over it is turned away.
+
+        The task of the frame that the server told so may not have had its turn yet.
+        """
+        if isinstance(error, TooManyConnectionsError):
+            self._refusal = error
+        for out in self._out.values():
+            if self._refusal is None and out.ticket.done:
+                self._refusal = _refusal_of(out)
+        return self._refusal or error
+
+
+def _refusal_of(out: _Out) -> TooManyConnectionsError | None:
+    try:
+        out.command.decode(out.ticket.replies[0])
+    except TooManyConnectionsError as error:
+        return error
+    except FaktoryError:
+        pass  # the frame's own task will see to it
+    return None
 
 
 def _check_is_job(value: object) -> None:
@@ -453,6 +510,11 @@ def _check_is_job(value: object) -> None:
 def _is_the_jobs_own(error: FaktoryError) -> bool:
     """Whether an error says something about a job, and nothing about the server."""
     return isinstance(error, ServerError) and not isinstance(error, ServerBusyError)
+
+
+def _told(error: FaktoryError) -> FaktoryError:
+    """Return an error as it is kept in a report: its traceback knows all that was under way."""
+    return error.with_traceback(None)
 
 
 def _harmless(error: FaktoryError | None) -> FaktoryError:
