@@ -339,7 +339,7 @@ class Client:
             report = PushReport()
         elif report != PushReport():
             raise UsageError("push_bulk needs a fresh PushReport")
-        if not 1 <= chunk <= MAX_JOBS or in_flight < 1:
+        if chunk not in range(1, MAX_JOBS + 1) or in_flight < 1:
             raise UsageError(
                 f"push_bulk needs a chunk of 1 to {MAX_JOBS} and in_flight of 1 or more"
             )

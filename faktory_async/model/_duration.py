@@ -31,7 +31,10 @@ def seconds(duration: float | str | timedelta) -> float:
         raise UsageError(
             f"a duration is seconds, a timedelta or a text, not {type(duration).__name__}"
         )
-    return _finite(float(duration))
+    try:
+        return _finite(float(duration))
+    except OverflowError:  # an int of more than 308 digits
+        return _finite(math.inf)
 
 
 def _read(text: str) -> float:

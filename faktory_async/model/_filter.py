@@ -64,7 +64,8 @@ def filter_of(
         UsageError: for a combination that the server does not honour, nothing at all, and a pattern
             that means everything without saying so.
     """
-    chosen_by = (job is not None, jids is not None, bool(jobtype or pattern), everything)
+    described = jobtype is not None or pattern is not None
+    chosen_by = (job is not None, jids is not None, described, everything)
     if sum(chosen_by) != 1:
         raise UsageError(
             "say which jobs: one job, jids, a jobtype and/or a pattern, or everything=True"
@@ -92,6 +93,7 @@ def _checked_jids(jids: Sequence[str]) -> list[str]:
 
 
 def _checked_pattern(pattern: str, inside: str) -> str:
+    _check_can_be_sent(pattern, "pattern")
     glob = Glob(pattern.encode())
     if all(map(glob.matches, _strangers(inside))):
         raise UsageError("this pattern means every job of the set: say everything=True")
@@ -104,11 +106,21 @@ def _checked_pattern(pattern: str, inside: str) -> str:
 
 
 def _checked_jobtype(jobtype: str) -> str:
+    _check_can_be_sent(jobtype, "jobtype")
     if _glob(jobtype) != f'"{jobtype}"':
         raise UsageError(
             f"the server would take {jobtype!r} for a pattern, or not find it: write a pattern"
         )
     return jobtype
+
+
+def _check_can_be_sent(text: str, name: str) -> None:
+    if not text:  # the server would not look at it: every job would be meant
+        raise UsageError(f"an empty {name} tells no jobs apart")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"a {name} is text that can be encoded: no lone surrogates") from None
 
 
 def _strangers(inside: str) -> Iterator[bytes]:

@@ -37,6 +37,7 @@ DEFAULT_PRIORITY: Final = 5
 DEFAULT_BACKTRACE: Final = 0
 
 _JID_BYTES: Final = 12
+_UNTIL: Final = ("success", "start")
 _NO_ROOM: Final = "the stack has no room left to encode data that is nested so deep"
 
 
@@ -261,11 +262,13 @@ class Job(_Positional, frozen=True, kw_only=True):
             until: Whether the lock ends earlier: when the job has succeeded, or when it is fetched.
 
         Raises:
-            UsageError: for what is no such duration.
+            UsageError: for what is no such duration or end.
         """
         whole = int(seconds(duration))
         if whole < 1:
             raise UsageError("a job is unique for at least 1 second")
+        if until not in _UNTIL:
+            raise UsageError(f'a job is unique until "success" or "start", not {until!r}')
         return self.with_custom(unique_for=whole, unique_until=until)
 
     def expires_at(self, when: datetime) -> "Job":
@@ -286,12 +289,19 @@ class Job(_Positional, frozen=True, kw_only=True):
         """Return a copy that is dropped where it was not fetched in time from now on (Enterprise).
 
         Args:
-            duration: Seconds, `"10m"` or a `timedelta`.
+            duration: Seconds, `"10m"` or a `timedelta`; more than 0 s.
 
         Raises:
             UsageError: for what is no such duration.
         """
-        return self.expires_at(world().utcnow() + timedelta(seconds=seconds(duration)))
+        number = seconds(duration)
+        if number <= 0:
+            raise UsageError("a job expires in more than 0 seconds")
+        try:
+            when = world().utcnow() + timedelta(seconds=number)
+        except OverflowError:
+            raise UsageError("a job expires before the year 10000") from None
+        return self.expires_at(when)
 
     def tracked(self) -> "Job":
         """Return a copy whose state and progress can be asked for (Enterprise)."""

@@ -191,6 +191,11 @@ async def test_a_set_is_cleared(url_of: str) -> None:
         ({"jobtype": "a&b"}, "or not find it"),
         ({"jids": "12345678"}, "list of at least one"),
         ({"jids": []}, "list of at least one"),
+        ({"jobtype": ""}, "an empty jobtype tells no jobs apart"),
+        ({"jobtype": "", "pattern": '*"queue":"bulk"*'}, "an empty jobtype tells no jobs apart"),
+        ({"jobtype": "order", "pattern": ""}, "an empty pattern tells no jobs apart"),
+        ({"jobtype": "\udcff"}, "no lone surrogates"),
+        ({"pattern": "*\udcff*"}, "no lone surrogates"),
     ],
 )
 async def test_what_the_server_would_take_otherwise_is_refused(

@@ -242,6 +242,14 @@ async def test_options_that_make_no_sense_are_refused() -> None:
         job.unique_for(0.5)
     with pytest.raises(UsageError, match="is no duration"):
         job.expires_in("soon")
+    with pytest.raises(UsageError, match='"success" or "start"'):
+        job.unique_for(60, until="bogus")  # type: ignore[arg-type]  # programs without types
+    for past in (-5, 0, timedelta(seconds=-1)):
+        with pytest.raises(UsageError, match="more than 0 seconds"):
+            job.expires_in(past)
+    for far in (1e300, "99999999d", timedelta.max):
+        with pytest.raises(UsageError, match="before the year 10000"):
+            job.expires_in(far)
     with pytest.raises(InvalidJobError, match="naive"):
         job.expires_at(datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
     with pytest.raises(InvalidJobError, match="aware"):

@@ -111,8 +111,10 @@ async def test_a_chunk_is_the_most_that_a_frame_has(chunk: int) -> None:
     assert frames == [chunk] * (20 // chunk) + [20 % chunk] * (20 % chunk > 0)
 
 
-@pytest.mark.parametrize("options", [{"chunk": 0}, {"chunk": 1_001}, {"in_flight": 0}])
-async def test_what_makes_no_frame_is_refused(options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "options", [{"chunk": 0}, {"chunk": 1_001}, {"chunk": 999.5}, {"in_flight": 0}]
+)
+async def test_what_makes_no_frame_is_refused(options: dict[str, float]) -> None:
     async with Client(dial=Peer().dial) as client:
         with pytest.raises(UsageError, match="needs a chunk of 1 to 1000 and in_flight of 1"):
             await client.push_bulk([], **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
