@@ -249,7 +249,7 @@ class GroupCommit:
                 each.dialling.deadline = limit
 
     def _dial_failed(self, waiter: Waiter, error: FaktoryError, last: int) -> None:
-        if self._traffic.hopes_beside(waiter):
+        if self._traffic.has_hope(waiter):
             self._traffic.no_further(self._native.now())
         else:
             for each in self._line.came_before(last):
@@ -423,7 +423,7 @@ class GroupCommit:
     def _turned_away(self, frame: Frame, waiters: list[Waiter], error: FaktoryError) -> None:
         """The server has its limit of connections: wait for another one, where there is one."""
         self._traffic.ended(frame)
-        if self._traffic.hopes_beside(None):
+        if self._traffic.has_hope(None):
             self._traffic.no_further(self._native.now())
             self._line.put_back(waiters)
         else:

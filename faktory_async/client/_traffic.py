@@ -142,7 +142,8 @@ class Traffic:
         """
         at_work = len(self.frames) + self.leading - len(self.dialling)
         if not (slow or at_work):  # whether the server is there, one finds out for all
-            return not self.dialling
+            waits = self._pool.has_lent and now < self._no_further_until
+            return not (self.dialling or waits)
         if now < self._no_further_until:
             return False
         if slow or self._is_much_to_carry(self.leading):
@@ -154,6 +155,10 @@ class Traffic:
         """Whether what waits can hope for another connection, or another dial."""
         holds_slot = dialler is not None and dialler.slot is not None
         return bool(self.frames) or self.leading > holds_slot or self._pool.has_usable
+
+    def has_hope(self, dialler: Waiter | None) -> bool:
+        """Whether what waits has that hope, or can wait for a connection that others were lent."""
+        return self.hopes_beside(dialler) or self._pool.has_lent
 
     def _wanted(self, now: float) -> int:
         """Return to how many connections those who push are shared out."""

@@ -195,6 +195,11 @@ class Pool:
         return any(connection.usable for connection, _ in self._idle)
 
     @property
+    def has_lent(self) -> bool:
+        """Whether a connection is lent for a block: it will come back."""
+        return bool(self._lent)
+
+    @property
     def idle(self) -> int:
         """How many connections lie idle."""
         return len(self._idle)

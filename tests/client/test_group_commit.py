@@ -584,6 +584,40 @@ async def test_too_many_connections_on_a_further_one_fails_nobody(at: str) -> No
         assert [sorted(frame) for frame in it.store.frames] == [[0], list(range(1, 300))]
 
 
+@pytest.mark.parametrize("how", ["dial", "reply"])
+async def test_beside_a_connection_that_a_bulk_was_lent_a_failed_dial_fails_nobody(
+    how: str,
+) -> None:
+    async with setting(gates=2) as it, anyio.create_task_group() as group:
+        gate = it.peer.hold("PUSHB", it.store)
+        group.start_soon(it.client.push_bulk, [Job("order", [0])])
+        await it.dialler.open(0)
+        await it.start(1, 2, 3)
+        if how == "reply":
+            it.peer.answer("PUSHB", TOO_MANY)
+        await it.dialler.open(1, failing=how == "dial")
+        await it.start(4)
+        assert it.kinds(range(1, 5)) == {"under way"}
+        assert it.dialler.began == 2
+        gate.open()
+        await quiet()
+        assert it.store.frames == [[0], [1, 2, 3, 4]]
+
+
+async def test_beside_a_lent_connection_that_is_lost_a_failed_dial_is_no_dead_end() -> None:
+    async with setting(gates=2) as it, anyio.create_task_group() as group:
+        gate = it.peer.hold("PUSHB", None)
+        group.start_soon(it.client.push_bulk, [Job("order", [0])])
+        await it.dialler.open(0)
+        await it.start(1)
+        await it.dialler.open(1, failing=True)
+        assert it.kinds([1]) == {"under way"}
+        gate.open()
+        await quiet()
+        assert it.kinds([1]) == {None}
+        assert it.now < 1
+
+
 async def test_too_many_connections_on_the_only_one_is_told() -> None:
     async with setting() as it:
         it.peer.answer("PUSHB", TOO_MANY)
