@@ -2,8 +2,7 @@
 
 The task that pushes reads the source. Each frame has a task of its own, which borrows a connection
 from the pool for one exchange and gives it back: so pushes that wait for a connection get the next
-one that comes free, however long the bulk is. In order, the reading task posts the frames itself,
-one after the other, over one connection, which it gives back when somebody waits for it.
+one that comes free, however long the bulk is.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
@@ -35,7 +34,7 @@ from faktory_async.protocol import PushBulk, Ticket
 _BREATH: Final = 128
 
 
-class _Out(NamedTuple):
+class Out(NamedTuple):
     """Jobs of a frame whose reply is due."""
 
     jids: list[str]
@@ -55,7 +54,6 @@ class Bulk:
         max_job: The most bytes that a job may have.
         chunk: The most jobs of a frame.
         in_flight: The most frames under way.
-        ordered: Whether the frames are sent one after the other over one connection.
         progress: Called with the report when a frame is done.
         edition: Knows which jobs it matters to.
 
@@ -73,7 +71,6 @@ class Bulk:
         max_job: int,
         chunk: int,
         in_flight: int,
-        ordered: bool,
         progress: Callable[[PushReport], None] | None,
         edition: Edition,
     ) -> None:
@@ -84,9 +81,7 @@ class Bulk:
         self._report = report
         self._through = through
         self._max_job = max_job
-        # Frames without a connection would only wait for those of others.
-        self._in_flight = in_flight if ordered else min(in_flight, pool.limit)
-        self._ordered = ordered
+        self._in_flight = in_flight
         self._progress = progress
         self._cutter = Cutter(chunk)
         self._open: dict[int, Frame] = {}  # frames that are not done, by where they start
@@ -95,10 +90,7 @@ class Bulk:
         self._ready: Frame | None = None  # the next one
         self._waiting = 0  # those of them that wait until another one ends
         self._fewer = anyio.Event()
-        self._out: dict[Frame, _Out] = {}
-        self._connection: Connection | None = None  # in order, the one in use
-        self._due = 0  # and how many replies are due on it
-        self._refusal: TooManyConnectionsError | None = None  # of it, with all that was sent
+        self._out: dict[Frame, Out] = {}
         self._raised: BaseException | None = None  # by the source, a dial, or `progress`
         self._stopped = False  # by that, or by trouble with the server
         self._listening: anyio.CancelScope | None = None  # while nothing but the source is awaited
@@ -222,26 +214,25 @@ class Bulk:
     async def _dispatch(self, frame: Frame) -> None:
         """Let the frame leave, once few enough are under way.
 
-        Where the order does not matter, one may stand ready meanwhile, and the next one be made: a
-        connection that comes free waits for no encoding.
+        One may stand ready meanwhile, and the next one be made: a connection that comes free waits
+        for no encoding.
         """
-        self._open[frame.start] = frame
-        self._counters.pushes += len(frame.jobs)
-        while self._ready is not None or (self._ordered and self._under_way >= self._in_flight):
+        self._note(frame)
+        while self._ready is not None:
             await self._one_ends()
-        if self._stopped:
-            return
-        if self._ordered:
-            self._under_way += 1
-            await self._post_next(frame)
-        else:
+        if not self._stopped:
             self._ready = frame
             self._start_ready()
+
+    def _note(self, frame: Frame) -> None:
+        self._open[frame.start] = frame
+        self._counters.pushes += len(frame.jobs)
 
     def _start_ready(self) -> None:
         """Let the frame that stands ready leave, where few enough are under way."""
         frame = self._ready
-        if frame is not None and self._under_way < self._in_flight:
+        # Frames without a connection would only wait for those of others.
+        if frame is not None and self._under_way < min(self._in_flight, self._pool.limit):
             self._ready = None
             if not self._stopped:
                 self._under_way += 1
@@ -267,7 +258,7 @@ class Bulk:
                 await self._exchange(frame, part)
             except JobRejectedError as error:
                 if len(part) == 1:
-                    frame.settle(part, _told(error))
+                    frame.settle(part, told(error))
                 else:  # because of one job nothing is stored: halves find out which
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
@@ -311,7 +302,7 @@ class Bulk:
     def _post(self, frame: Frame, jids: list[str], connection: Connection) -> None:
         self._counters.frames += 1
         command = PushBulk(list(map(frame.jobs.__getitem__, jids)))
-        self._out[frame] = _Out(jids, command, connection, connection.post([command]))
+        self._out[frame] = Out(jids, command, connection, connection.post([command]))
 
     async def _hand_over(self, frame: Frame) -> None:
         """Hand over what the link could not take at once."""
@@ -349,7 +340,7 @@ class Bulk:
         frame.settle([jid for jid in jids if jid in frame.jobs], rest)
 
     def _fail(self, frame: Frame, jids: list[str], error: FaktoryError) -> None:
-        error = frame.error = _told(error)
+        error = frame.error = told(error)
         if error.maybe_executed:
             frame.settle(jids, error)
         self._stop(error)
@@ -408,99 +399,6 @@ class Bulk:
     async def _one_ends(self) -> None:
         await self._fewer.wait()
 
-    # -- in order -----------------------------------------------------------------------------
-
-    async def _post_next(self, frame: Frame) -> None:
-        """Post the frame behind those before it, and let a task await the reply."""
-        posted = False
-        try:
-            posted = bool(frame.jobs) and await self._posted(frame)
-        except FaktoryError as error:
-            self._fail(frame, list(frame.jobs), error)
-        finally:
-            if not posted:
-                self._end(frame)
-        if posted:
-            self._group.start_soon(self._reply_in_order, frame)
-        else:
-            self._tell()
-
-    async def _posted(self, frame: Frame) -> bool:
-        """Hand the frame over; where the connection had died unnoticed, to another one."""
-        resent = False
-        while (connection := await self._line()) is not None:
-            self._due += 1
-            try:
-                self._post(frame, list(frame.jobs), connection)
-                await self._hand_over(frame)
-            except BaseException as error:
-                self._due -= 1
-                self._release()
-                lost = isinstance(error, ConnectionLostError) and not error.maybe_executed
-                if resent or self._due or not lost:
-                    raise
-                resent = True
-                self._counters.resends += len(frame.jobs)
-            else:
-                return True
-        return False
-
-    async def _line(self) -> Connection | None:
-        """Return the connection that all frames take, a new one when others wait for it."""
-        while self._due and self._pool.waiting:
-            await self._one_ends()
-        if self._connection is None:
-            self._connection = await self._pool.take()
-        if self._stopped:
-            self._release()
-            return None
-        return self._connection
-
-    def _release(self) -> None:
-        """Give the connection back where no reply is due on it."""
-        if not self._due and self._connection is not None:
-            connection, self._connection = self._connection, None
-            self._pool.put_back(connection)
-
-    async def _reply_in_order(self, frame: Frame) -> None:
-        jids = list(frame.jobs)
-        connection = self._out[frame].connection
-        try:
-            await self._reply(frame)
-        except JobRejectedError as error:  # apart, its good jobs would come after later ones
-            frame.settle(jids, _told(error))
-        except FaktoryError as error:
-            if (reason := self._why(error)) is self._refusal:
-                connection.abort()  # the server is about to do so
-            self._fail(frame, jids, reason)
-        finally:
-            self._due -= 1
-            self._release()
-            self._end(frame)
-        self._tell()
-
-    def _why(self, error: FaktoryError) -> FaktoryError:
-        """Return why a frame failed: with a connection all that was sent over it is turned away.
-
-        The task of the frame that the server told so may not have had its turn yet.
-        """
-        if isinstance(error, TooManyConnectionsError):
-            self._refusal = error
-        for out in self._out.values():
-            if self._refusal is None and out.ticket.done:
-                self._refusal = _refusal_of(out)
-        return self._refusal or error
-
-
-def _refusal_of(out: _Out) -> TooManyConnectionsError | None:
-    try:
-        out.command.decode(out.ticket.replies[0])
-    except TooManyConnectionsError as error:
-        return error
-    except FaktoryError:
-        pass  # the frame's own task will see to it
-    return None
-
 
 def _check_is_job(value: object) -> None:
     if not isinstance(value, Job):
@@ -512,7 +410,7 @@ def _is_the_jobs_own(error: FaktoryError) -> bool:
     return isinstance(error, ServerError) and not isinstance(error, ServerBusyError)
 
 
-def _told(error: FaktoryError) -> FaktoryError:
+def told(error: FaktoryError) -> FaktoryError:
     """Return an error as it is kept in a report: its traceback knows all that was under way."""
     return error.with_traceback(None)
 

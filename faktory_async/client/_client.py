@@ -16,6 +16,7 @@ from faktory_async.client._edition import Edition
 from faktory_async.client._frames import MAX_JOBS, encoded
 from faktory_async.client._group_commit import GroupCommit
 from faktory_async.client._middleware import PushMiddleware, chain
+from faktory_async.client._ordered_bulk import OrderedBulk
 from faktory_async.client._queues import Queues
 from faktory_async.client._report import PushReport
 from faktory_async.client._sets import JobSet
@@ -343,7 +344,7 @@ class Client:
             raise UsageError(
                 f"push_bulk needs a chunk of 1 to {MAX_JOBS} and in_flight of 1 or more"
             )
-        bulk = Bulk(
+        bulk = (OrderedBulk if ordered else Bulk)(
             self._pool,
             self._pushes,
             report,
@@ -351,7 +352,6 @@ class Client:
             max_job=self._max_job,
             chunk=chunk,
             in_flight=in_flight,
-            ordered=ordered,
             progress=progress,
             edition=self._edition,
         )
