@@ -11,7 +11,8 @@ from typing import Final
 # Of a job: what tells which one it is, where it came from and how long it is reserved.
 _KEPT: Final = frozenset({b'"jid"', b'"queue"', b'"jobtype"', b'"reserve_for"'})
 _LONGEST: Final = 16 * 1024  # bytes of a value that is kept
-_WINDOW: Final = 64 * 1024  # bytes looked at in one go
+_FIRST_WINDOW: Final = 128  # bytes of a member looked at in one go
+_LAST_WINDOW: Final = 64 * 1024  # the same, where that many of it have gone by
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 _OPENING: Final = frozenset(b"{[")
@@ -38,6 +39,7 @@ class Outline:
     def __init__(self) -> None:
         self._members: dict[bytes, bytes] = {}
         self._depth = 0
+        self._window = _FIRST_WINDOW
         self._over = False
         self._in_text = False
         self._escaped = False
@@ -76,9 +78,15 @@ class Outline:
         return end + 1
 
     def _within(self, data: bytes, at: int) -> int:
-        """Go through what a member of the object holds, to its end or a good deal further."""
-        window = data[at : at + _WINDOW]
+        """Go through what a member of the object holds, to its end or a good deal further.
+
+        Where the member ends within the window, its bytes have been looked at in vain. So a window
+        is never much larger than what has gone by of the member: else many small members would
+        cost as much as large ones.
+        """
+        window = data[at : at + self._window]
         if self._goes_by(window):
+            self._window = min(self._window + len(window), _LAST_WINDOW)
             return at + len(window)
         while self._depth > 1 and (match := _TO_BRACKET.match(data, at)):
             at = match.end()
@@ -126,6 +134,8 @@ class Outline:
             self._over = mark != _OBJECT or bool(self._taken())
         else:
             self._value = None
+            if self._depth == 2:  # noqa: PLR2004 - a member of the object begins
+                self._window = _FIRST_WINDOW
 
     def _close(self) -> None:
         self._depth -= 1

@@ -107,3 +107,34 @@ def test_no_member_fills_the_memory() -> None:
     assert len(read._value or b"") <= 16 * 1024
     read.feed(b',"jid":"12345678"}')
     assert read.document() == b'{"jid":"12345678"}'
+
+
+class Counting(Outline):
+    """Counts the bytes it has to look at: work instead of time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = 0
+
+    def _goes_by(self, window: bytes) -> bool:
+        self.work += len(window)
+        return super()._goes_by(window)
+
+
+@pytest.mark.parametrize(
+    "member", [b'"a":[],', b'"a":{"b":[1]},', b'"a":[%b],' % (b"1," * 3_000), b'"a":["]"],']
+)
+def test_many_members_are_gone_through_in_linear_time(member: bytes) -> None:
+    read = Counting()
+    document = b'{%b"jid":"12345678"}' % (member * (256 * 1024 // len(member)))
+    read.feed(document)
+    assert read.document() == b'{"jid":"12345678"}'
+    assert read.work < 20 * len(document)
+
+
+def test_a_large_member_is_gone_through_in_large_steps() -> None:
+    read = Counting()
+    read.feed(b'{"args":[')
+    for _ in range(64):
+        read.feed(b'"some text",' * 5_000)
+    assert read._window == 64 * 1024
