@@ -1,6 +1,7 @@
 """Limits, timeouts and TLS files as the query of a URL. Pure."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -86,7 +87,11 @@ class UrlOptions(Struct, frozen=True, kw_only=True):
 
 
 def _shown(value: float | str) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # Every digit that tells it from other floats, and no exponent, which no duration has.
+    text = f"{Decimal(repr(value)):f}"
+    return text.removesuffix(".0")
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

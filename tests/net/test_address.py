@@ -178,7 +178,7 @@ hosts = st.one_of(
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 paths = words.filter(lambda text: "\0" not in text and text.strip("/")).map("/{}".format)
 counts = st.none() | st.integers(0, 10**9)
-durations = st.none() | st.floats(0, 1e9).map(lambda value: round(value, 3))
+durations = st.none() | st.floats(0, allow_infinity=False)
 files = st.none() | words.filter(lambda text: text and "\0" not in text)
 options = st.builds(
     UrlOptions,
