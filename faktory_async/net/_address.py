@@ -17,6 +17,7 @@ _PLAIN, _TLS, _UNIX = "tcp", "tcp+tls", "unix"
 _MAX_PORT: Final = 65_535
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_USUAL_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*_URL")  # of a variable that holds one
 _SHAPE: Final = "tcp://[:PASSWORD@]HOST[:PORT], tcp+tls://… or unix://[:PASSWORD@]/PATH"
 
 
@@ -117,7 +118,7 @@ class Address(Struct, frozen=True, kw_only=True):
         url = environ.get(name)
         if not url:
             if provider:
-                raise AddressError(f"FAKTORY_PROVIDER names {name}, which is not set")
+                raise AddressError(_not_there(provider, empty=url is not None))
             return cls()
         try:
             return cls.parse(url)
@@ -186,6 +187,15 @@ def check_name(host: str) -> None:
             host.encode("idna")
     except UnicodeError:
         raise AddressError("the name of the host has a part that is empty or too long") from None
+
+
+def _not_there(provider: str, *, empty: bool) -> str:
+    # What is no variable and is not called like one may be a password in the wrong place.
+    if empty:
+        return f"FAKTORY_PROVIDER names {provider}, which is empty"
+    if _USUAL_NAME.fullmatch(provider):
+        return f"FAKTORY_PROVIDER names {provider}, which is not set"
+    return "FAKTORY_PROVIDER names a variable that is not set; its value is not shown here"
 
 
 def _check_path(path: str, *, tls: bool) -> None:

@@ -287,12 +287,15 @@ def test_the_environment_is_read_as_by_every_client(
 @pytest.mark.parametrize(
     ("environ", "text"),
     [
-        ({"FAKTORY_PROVIDER": "OTHER"}, "names OTHER, which is not set"),
-        ({"FAKTORY_PROVIDER": "OTHER", "OTHER": ""}, "names OTHER, which is not set"),
+        ({"FAKTORY_PROVIDER": "OTHER_URL"}, "names OTHER_URL, which is not set"),
+        ({"FAKTORY_PROVIDER": "OTHER", "OTHER": ""}, "names OTHER, which is empty"),
         (
-            {"FAKTORY_PROVIDER": "OTHER", "FAKTORY_URL": "tcp://h"},
-            "names OTHER, which is not set",
+            {"FAKTORY_PROVIDER": "OTHER_URL", "FAKTORY_URL": "tcp://h"},
+            "names OTHER_URL, which is not set",
         ),
+        ({"FAKTORY_PROVIDER": SECRET}, "names a variable that is not set"),
+        ({"FAKTORY_PROVIDER": f"{SECRET}@h"}, "names a variable that is not set"),
+        ({"FAKTORY_PROVIDER": f"HTTP_{SECRET}_URL"}, "names a variable that is not set"),
         ({"FAKTORY_PROVIDER": f"tcp://:{SECRET}@h"}, "holds the name of a variable, not a URL"),
         ({"FAKTORY_PROVIDER": f"me:{SECRET}@h"}, "holds the name of a variable, not a URL"),
         ({"FAKTORY_URL": f"redis://:{SECRET}@h"}, "FAKTORY_URL: redis:// is not spoken"),
