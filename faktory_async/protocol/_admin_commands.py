@@ -269,6 +269,10 @@ class Raw(Command[bytes | str | None], frozen=True):
     def __post_init__(self) -> None:
         if not self.line or any(character in self.line for character in "\r\n\0"):
             raise UsageError("a command is one line, without CR, LF and NUL")
+        try:
+            self.line.encode()
+        except UnicodeEncodeError as error:  # said here, since the verb is asked for first
+            raise UsageError("a command with a lone surrogate, which is no Unicode") from error
 
     @property
     def verb(self) -> bytes:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # each has its own

@@ -31,6 +31,7 @@ from faktory_async.protocol import (
     Info,
     Push,
     PushBulk,
+    Raw,
     Reply,
     SimpleReply,
 )
@@ -190,6 +191,12 @@ def test_a_raw_newline_is_refused(command: Command[Any]) -> None:
 def test_text_that_is_no_unicode_is_refused(command: Command[Any]) -> None:
     with pytest.raises(UsageError, match="lone surrogate"):
         command.encode()
+
+
+@pytest.mark.parametrize("line", ["\ud800FOO", "FOO \udcff"])
+def test_a_line_of_ones_own_that_is_no_unicode_is_refused(line: str) -> None:
+    with pytest.raises(UsageError, match="lone surrogate"):
+        Raw(line)
 
 
 @pytest.mark.parametrize("wid", ["", "a b", "a\n", "é"])
