@@ -65,8 +65,8 @@ def _named(*files: str | os.PathLike[str] | None) -> Generator[None]:
     """Name the files in the error; those of OpenSSL do not."""
     try:
         yield
-    except OSError as error:  # ssl.SSLError is one
-        names = " and ".join(os.fspath(file) for file in files if file is not None)
+    except (OSError, ValueError) as error:  # of OpenSSL too; or there can be no such path
+        names = " and ".join(repr(os.fspath(file)) for file in files if file is not None)
         raise AddressError(f"the TLS files cannot be used: {names}: {error}") from error
 
 

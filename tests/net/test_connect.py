@@ -595,6 +595,21 @@ def test_files_that_cannot_be_used_are_named(
         tls.make_context()
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("option", ["ca", "cert", "key"])
+def test_a_path_that_no_file_can_have_is_a_mistake(
+    option: str, name: str, authority: Authority
+) -> None:
+    certificate, key = authority.files_for("a-client.example")
+    tls = TLS(
+        ca=name if option == "ca" else authority.pem,
+        cert=name if option == "cert" else certificate,
+        key=name if option == "key" else key,
+    )
+    with pytest.raises(AddressError, match=r"cannot be used: .*a.*b"):
+        tls.make_context()
+
+
 def test_a_key_without_its_certificate_is_a_mistake() -> None:
     with pytest.raises(AddressError, match=r"has a key, but not its certificate"):
         TLS(key="key.pem").make_context()
