@@ -17,8 +17,8 @@ from faktory_async.errors import (
 )
 from faktory_async.net._address import Address
 from faktory_async.net._asyncio_link import keep_alive
-from faktory_async.net._connection import why_no_handshake
 from faktory_async.net._dial import explained
+from faktory_async.net._failures import why_no_handshake
 from faktory_async.protocol import ClientSession, Command, End, Identity, State
 
 R = TypeVar("R")

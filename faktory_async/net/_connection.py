@@ -21,6 +21,7 @@ from faktory_async.errors import (
     ProtocolError,
     UsageError,
 )
+from faktory_async.net._failures import harmless, to_nobody, too_late, why_no_handshake, words
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._native import Native
 from faktory_async.protocol import PRODUCER, ClientSession, Command, End, Identity, State, Ticket
@@ -95,15 +96,16 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is unanswered and the session is sound: only then may it be reused."""
-        return self._session.state is State.READY and self._error is None
+        """Whether nothing is unanswered or half said, and the session is sound.
+
+        Only then may it be reused.
+        """
+        return self._session.at_rest and self._error is None
 
     @property
     def usable(self) -> bool:
         """Whether a command may be sent now: idle, and not a byte or an end has come in since."""
-        return (
-            self._session.state is State.READY and self._error is None and not self._link.readable()
-        )
+        return self._session.at_rest and self._error is None and not self._link.readable()
 
     @property
     def closed(self) -> bool:
@@ -177,7 +179,7 @@ class Connection:
                 await self._hand_over(data, ticket, scope)
                 return ticket
         if ticket is None:
-            raise _too_late()
+            raise too_late()
         raise self._failure(ticket)
 
     def post(
@@ -208,7 +210,7 @@ class Connection:
             if not self._link.start(data):
                 self._posted, self.unposted = data, True
         except NETWORK_ERRORS as error:
-            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            self._give_up(ConnectionLostError(f"the connection was lost: {words(error)}"))
             raise self._failure(ticket) from error
         return ticket
 
@@ -307,21 +309,21 @@ class Connection:
                     raise ConnectError(why_no_handshake(greeted=self._session.greeting is not None))
         except FaktoryError as error:
             if error.maybe_executed:
-                raise _harmless(error) from error
+                raise harmless(error) from error
             raise
         except NETWORK_ERRORS as error:
-            raise ConnectError(f"the connection was lost at once: {_words(error)}") from error
+            raise ConnectError(f"the connection was lost at once: {words(error)}") from error
 
     def _issue(
         self, commands: Sequence[Command[Any]], patience: float, deadline: float
     ) -> tuple[bytes, Ticket]:
         """Make the commands' bytes and their ticket; from here to their sending nobody may wait."""
         if self._error is not None:
-            raise _harmless(self._error) from self._error
+            raise harmless(self._error) from self._error
         if self._session.state in _OVER:
             raise ConnectionLostError("the connection is closed", maybe_executed=False)
         if patience <= 0:
-            raise _too_late()
+            raise too_late()
         data, ticket = self._session.send(commands)
         ticket.deadline = deadline
         return data, ticket
@@ -330,7 +332,7 @@ class Connection:
         try:
             await self._link.send(data)
         except NETWORK_ERRORS as error:
-            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            self._give_up(ConnectionLostError(f"the connection was lost: {words(error)}"))
             raise self._failure(ticket) from error
         except BaseException:
             late = scope.cancel_called
@@ -354,7 +356,7 @@ class Connection:
         try:
             return await self._link.pump(self._take_in, deadline)
         except NETWORK_ERRORS as error:
-            self._give_up(ConnectionLostError(f"the connection was lost: {_words(error)}"))
+            self._give_up(ConnectionLostError(f"the connection was lost: {words(error)}"))
             return True
         finally:
             if self._reading is ticket:  # and not yet somebody else's, see `_take_in`
@@ -409,7 +411,7 @@ class Connection:
         try:
             self._session.receive(data)
         except FaktoryError as error:
-            self._give_up(error)
+            self._give_up(to_nobody(error))
         if not data:
             self._give_up(ConnectionLostError("the server closed the connection"))
         ticket = self._reading
@@ -452,26 +454,3 @@ class Connection:
             executed = ticket.done or ticket.ends[len(ticket.replies)] <= left
             return type(error)(str(error), maybe_executed=executed)
         return copy.copy(error)
-
-
-def _harmless(error: FaktoryError) -> FaktoryError:
-    """Return the same error for somebody whose command did not leave."""
-    return type(error)(str(error), maybe_executed=False)
-
-
-def _too_late() -> CommandTimeoutError:
-    return CommandTimeoutError("there was no time left to send", maybe_executed=False)
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def why_no_handshake(*, greeted: bool) -> str:
-    """Say why a peer that ended the connection may have done so."""
-    if greeted:
-        return "the server closed the connection instead of accepting the HELLO"
-    return (
-        "the server closed the connection without a greeting: "
-        "if it speaks TLS, use tcp+tls:// instead of tcp://"
-    )

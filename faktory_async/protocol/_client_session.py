@@ -84,6 +84,11 @@ class ClientSession:
         self._tickets: deque[Ticket] = deque()
         self._uninvited = False  # the reply that arrives was begun before any command was due
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no command is unanswered, and no reply has begun that none asked for."""
+        return self.state is State.READY and not self._reader.pending
+
     # -- sending ----------------------------------------------------------------------------
 
     def hello(self, identity: Identity, password: str | None) -> bytes:

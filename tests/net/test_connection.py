@@ -593,6 +593,50 @@ async def test_a_reply_too_many_does_not_spoil_the_ones_before_it() -> None:
 
 
 @in_virtual_time
+async def test_a_connection_on_which_half_a_reply_too_many_came_is_not_used_again() -> None:
+    async with conversation() as (connection, server):
+        await server.link.send(echoed("a") + b"-ERR shutdown in pro")
+        assert await connection.execute(Echo("a")) == "a"
+        assert not connection.usable
+        assert not connection.idle
+        await connection.aclose()
+        assert "END" not in server.lines
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"-ERR shutdown in progress\r\n",
+        b"-ERR invalid JSON: x\r\n",
+        b"-NOTUNIQUE Job not unique\r\n",
+        b"-ERR Invalid password\r\n",
+        b"-ERR what now\r\n",
+    ],
+)
+@in_virtual_time
+async def test_a_refusal_that_was_begun_before_the_command_proves_nothing_about_it(
+    refusal: bytes,
+) -> None:
+    async with conversation() as (connection, server), anyio.create_task_group() as tg:
+
+        async def go_on() -> None:
+            await server.line()  # and may store what it asks for
+            await server.link.send(refusal[10:])
+
+        await server.link.send(echoed("a") + refusal[:10])
+        assert await connection.execute(Echo("a")) == "a"
+        await server.line()
+        tg.start_soon(go_on)
+        with pytest.raises(ConnectionLostError, match="ended the connection: ") as caught:
+            await connection.execute(Echo("b"))
+        assert caught.value.maybe_executed is True
+        assert isinstance(connection.error, ConnectionLostError)
+        with pytest.raises(ConnectionLostError, match="ended the connection: ") as again:
+            await connection.execute(Echo("c"))
+        assert again.value.maybe_executed is False
+
+
+@in_virtual_time
 async def test_the_end_of_the_stream_ends_the_connection() -> None:
     async with conversation() as (connection, server):
         ticket = await connection.send([Echo("a")])
