@@ -32,6 +32,7 @@ from faktory_async.client._waiter import Frame, Waiter
 from faktory_async.errors import (
     ClientStateError,
     CommandTimeoutError,
+    ConnectError,
     ConnectionLostError,
     FaktoryError,
     JobRejectedError,
@@ -238,6 +239,9 @@ class GroupCommit:
                 self._give_up_slot(waiter)
         except FaktoryError as error:
             self._dial_failed(waiter, error, last)
+        except Exception as error:  # a mistake in a user's dial, which is to show as what it is
+            self._dial_failed(waiter, ConnectError(f"the dial failed: {error!r}"), last)
+            raise
         finally:
             waiter.dialling = None
 

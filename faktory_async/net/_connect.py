@@ -13,6 +13,7 @@ from faktory_async.net._address import Address
 from faktory_async.net._blocking import BlockingConnection
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, open_link
+from faktory_async.net._failures import words
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._tls import TLS
@@ -136,8 +137,8 @@ class Connector:
             return await as_link(self._dial)
         except FaktoryError:
             raise
-        except NETWORK_ERRORS as error:
-            raise ConnectError(f"the dial failed: {str(error) or type(error).__name__}") from error
+        except (*NETWORK_ERRORS, anyio.BusyResourceError) as error:
+            raise ConnectError(f"the dial failed: {words(error)}") from error
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self.address.tls and self._context is None:

@@ -12,6 +12,8 @@ NETWORK_ERRORS: Final = (
     anyio.EndOfStream,
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
+    anyio.IncompleteRead,
+    anyio.DelimiterNotFound,
 )
 
 

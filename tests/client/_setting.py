@@ -67,6 +67,7 @@ class Dialler:
         began: How many dials there were.
         gates: The first dials wait until theirs is opened.
         failing: The dials that fail then.
+        error: How they fail.
     """
 
     def __init__(self, peer: Peer, gates: int, readers: anyio.abc.TaskGroup | None) -> None:
@@ -75,6 +76,7 @@ class Dialler:
         self.began = 0
         self.gates = [anyio.Event() for _ in range(gates)]
         self.failing: set[int] = set()
+        self.error: Exception = ConnectionRefusedError("not now")
 
     async def __call__(self) -> Link:
         number = self.began
@@ -82,7 +84,7 @@ class Dialler:
         if number < len(self.gates):
             await self.gates[number].wait()
         if number in self.failing:
-            raise ConnectionRefusedError("not now")
+            raise self.error
         link = await self._peer.dial()
         return link if self._readers is None else BringingLink(link, self._readers)
 
@@ -141,6 +143,8 @@ class Setting:
             self.outcomes[number] = "cancelled"
         except FaktoryError as caught:
             self.outcomes[number] = caught
+        except ZeroDivisionError:
+            self.outcomes[number] = "a mistake"
         except asyncio.CancelledError:
             self.outcomes[number] = "cancelled"  # natively, and the task ends here
         finally:

@@ -507,6 +507,41 @@ async def test_5000_callers_dial_a_server_that_is_not_there_twice(connections: i
         assert it.kinds([5_000]) == {None}
 
 
+async def test_a_mistake_in_a_dial_shows_for_who_made_it_and_fails_the_others() -> None:
+    async with setting(gates=2) as it:
+        it.dialler.error = ZeroDivisionError("a mistake")
+        await it.start(1)
+        await it.start(2, 3, 4)
+        await it.dialler.open(0, failing=True)
+        assert it.kinds([1]) == {"a mistake"}
+        await it.dialler.open(1, failing=True)
+        assert it.kinds([2]) == {"a mistake"}
+        assert it.kinds([3, 4]) == {ConnectError}
+        assert it.dialler.began == 2
+        assert str(it.failure(3)) == "the dial failed: ZeroDivisionError('a mistake')"
+        assert not it.failure(3).maybe_executed
+        assert it.outcomes[3] is not it.outcomes[4]
+        await it.start(5)
+        assert it.kinds([5]) == {None}
+
+
+async def test_a_mistake_in_a_further_dial_fails_nobody_else() -> None:
+    async with setting(gates=2) as it:
+        it.dialler.error = ZeroDivisionError("a mistake")
+        gate = it.peer.hold("PUSHB", it.store)
+        await it.start(0)
+        await it.dialler.open(0)
+        await it.start(*range(1, 25))
+        await it.dialler.open(1, failing=True)
+        await it.start(*range(25, 200))
+        assert it.dialler.began == 2
+        gate.open()
+        await quiet()
+        outcomes = [it.outcomes[number] for number in range(200)]
+        assert outcomes.count("a mistake") == 1
+        assert outcomes.count(None) == 199
+
+
 async def test_a_failed_further_dial_fails_nobody_and_none_is_tried_for_a_second() -> None:
     async with setting(gates=2) as it:
         gate = it.peer.hold("PUSHB", it.store)
