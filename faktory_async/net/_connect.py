@@ -13,7 +13,7 @@ from faktory_async.net._address import Address
 from faktory_async.net._blocking import BlockingConnection
 from faktory_async.net._connection import Connection
 from faktory_async.net._dial import Dial, as_link, open_link
-from faktory_async.net._failures import words
+from faktory_async.net._failures import harmless, words
 from faktory_async.net._link import NETWORK_ERRORS, Link
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._tls import TLS
@@ -135,7 +135,9 @@ class Connector:
             return await open_link(self.address, self._tls_context(), self._tls.server_name)
         try:
             return await as_link(self._dial)
-        except FaktoryError:
+        except FaktoryError as error:
+            if error.maybe_executed:
+                raise harmless(error) from error  # no command was there to be executed
             raise
         except (*NETWORK_ERRORS, anyio.BusyResourceError) as error:
             raise ConnectError(f"the dial failed: {words(error)}") from error

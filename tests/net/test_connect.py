@@ -19,6 +19,7 @@ from faktory_async.errors import (
     AddressError,
     AuthenticationError,
     ConnectError,
+    ConnectionLostError,
     FaktoryError,
     ProtocolError,
     TLSError,
@@ -463,6 +464,7 @@ async def test_a_dial_may_give_a_link_and_the_address_gives_user_and_password() 
         (anyio.DelimiterNotFound(5), "the dial failed: .*"),
         (anyio.BusyResourceError("reading from"), "the dial failed: .*"),
         (TLSError("my own words"), "my own words"),
+        (ConnectionLostError("the proxy went away"), "the proxy went away"),
     ],
 )
 @in_virtual_time
@@ -471,7 +473,7 @@ async def test_a_dial_that_fails_is_explained(raised: Exception, text: str) -> N
         raise raised
 
     error = await refusal(Connector(Address(), dial=dial))
-    assert isinstance(error, ConnectError)
+    assert isinstance(error, ConnectError | ConnectionLostError)
     assert re.fullmatch(text, str(error))
 
 
