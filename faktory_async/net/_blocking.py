@@ -18,13 +18,14 @@ from faktory_async.errors import (
 from faktory_async.net._address import Address
 from faktory_async.net._asyncio_link import keep_alive
 from faktory_async.net._dial import explained
-from faktory_async.net._failures import why_no_handshake
+from faktory_async.net._failures import harmless, to_nobody, why_no_handshake
 from faktory_async.protocol import ClientSession, Command, End, Identity, State
 
 R = TypeVar("R")
 
 _CHUNK: Final = 65_536
 _GOODBYE: Final = 0.5  # seconds
+_LATE: Final = "the server did not answer in time"
 
 
 class BlockingConnection:
@@ -56,20 +57,20 @@ class BlockingConnection:
         Raises:
             AuthenticationError: the password is wrong or missing.
             ConnectError: no connection could be made, or it was interrupted.
-            ProtocolError: the peer is no Faktory.
+            ProtocolError: the peer is no Faktory. For all of them `maybe_executed` is False.
         """
         deadline = time.monotonic() + timeout
         try:
             self._dial(deadline)
             self._shake_hands(identity, deadline)
+        except FaktoryError as error:
+            self.close()
+            if error.maybe_executed:
+                raise harmless(error) from error
+            raise
         except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are some
             self.close()
-            if isinstance(error, FaktoryError):
-                raise
             raise explained(self._address, error) from error
-        except FaktoryError:
-            self.close()
-            raise
 
     def execute(self, command: Command[R], timeout: float) -> R:
         """Send one command and return the meaning of its reply.
@@ -80,24 +81,29 @@ class BlockingConnection:
 
         Raises:
             CommandTimeoutError: no reply in time; the connection is closed.
-            ConnectionLostError: it ended first, or was interrupted.
+            ConnectionLostError: it ended first, or was interrupted. For both, `maybe_executed` is
+                False where no byte can have left.
             ServerError: the server refused; the connection goes on.
         """
         deadline = time.monotonic() + timeout
+        leaving = False
         try:
             data, ticket = self._session.send([command])
-            self._send(data, deadline)
+            sock = self._open_socket(deadline)
+            leaving = True
+            sock.sendall(data)
             while not ticket.done:
                 self._receive(deadline)
-        except TimeoutError as error:
-            self.close()
-            raise CommandTimeoutError("the server did not answer in time") from error
-        except OSError as error:
-            self.close()
-            raise ConnectionLostError(f"the connection was lost: {error}") from error
         except FaktoryError:
             self.close()
             raise
+        except TimeoutError as error:
+            self.close()
+            raise CommandTimeoutError(_LATE, maybe_executed=leaving) from error
+        except OSError as error:
+            self.close()
+            text = f"the connection was lost: {error}"
+            raise ConnectionLostError(text, maybe_executed=leaving) from error
         return command.decode(ticket.replies[0])
 
     def interrupt(self) -> None:
@@ -165,7 +171,12 @@ class BlockingConnection:
 
     def _receive(self, deadline: float) -> None:
         data = self._open_socket(deadline).recv(_CHUNK)
-        self._session.receive(data)
+        try:
+            self._session.receive(data)
+        except FaktoryError as error:
+            if (why := to_nobody(error)) is error:
+                raise
+            raise why from error
         if not data:
             raise ConnectionResetError("the server closed it")
 

@@ -18,6 +18,7 @@ from faktory_async.errors import (
     ConnectionLostError,
     FaktoryError,
     ProtocolError,
+    ServerBusyError,
     ServerError,
     TLSError,
 )
@@ -148,6 +149,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(authority: Authority) 
         ([b"220 mail.example ESMTP\r\n"], ProtocolError),
         ([HI, b"-ERR Invalid password\r\n"], AuthenticationError),
         ([b'+HI {"v":2,"i":2,"s":"00"}\r\n'], AuthenticationError),
+        ([HI, b"+OK\r\n-ERR context deadline exceeded\r\n"], ServerBusyError),
         ([HI[:4]], ConnectError),
     ],
 )
@@ -173,6 +175,29 @@ def test_an_error_of_the_server_leaves_the_connection_open() -> None:
         connection.close()
 
 
+def test_a_command_that_was_not_sent_is_not_executed() -> None:
+    with tls_server(None) as port:
+        connection = opened(Connector(Address(host=HOST, port=port)))
+        with pytest.raises(CommandTimeoutError) as late:
+            connection.execute(Echo("hello"), 0)
+        assert late.value.maybe_executed is False
+    with tls_server(None) as port:
+        connection = opened(Connector(Address(host=HOST, port=port)))
+        connection.interrupt()
+        with pytest.raises(ConnectionLostError) as lost:
+            connection.execute(Echo("hello"), 10)
+        assert lost.value.maybe_executed is False
+
+
+def test_a_refusal_that_was_begun_before_the_command_proves_nothing_about_it() -> None:
+    pieces = (HI, b"+OK\r\n-ERR unknown", b" worker w\r\n")
+    with tls_server(None, saying(*pieces)) as port:
+        connection = opened(Connector(Address(host=HOST, port=port)))
+        with pytest.raises(ConnectionLostError, match="unknown worker") as caught:
+            connection.execute(Echo("hello"), 10)
+        assert caught.value.maybe_executed is True
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -196,8 +221,9 @@ def test_an_answer_that_is_none_ends_the_connection(
 
     with tls_server(None, behave) as port:
         connection = opened(Connector(Address(host=HOST, port=port)))
-        with pytest.raises(kind):
+        with pytest.raises(kind) as caught:
             connection.execute(Echo("hello"), 0.2 if kind is CommandTimeoutError else 10)
+        assert caught.value.maybe_executed is True
         ended.set()
         with pytest.raises(FaktoryError):
             connection.execute(Echo("hello"), 10)
