@@ -5,7 +5,9 @@ On asyncio anyio asks, with each call, which library it is called from.
 
 import asyncio
 import math
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import cache
 from typing import Any, Protocol
 
 import anyio
@@ -40,19 +42,42 @@ def wake(event: Event) -> None:
 
 
 def here() -> object:
-    """Return what tells the running event loop from others."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return current_token()
+    """Return what tells the running event loop from others.
+
+    Raises:
+        RuntimeError: none runs in this thread.
+    """
+    return _asyncios_loop() or current_token()
 
 
 def current_time() -> float:
-    """Return the time of anyio's clock."""
+    """Return the time of anyio's clock.
+
+    Raises:
+        RuntimeError: no event loop runs in this thread.
+    """
+    loop = _asyncios_loop()
+    return anyio.current_time() if loop is None else loop.time()
+
+
+def _asyncios_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop of asyncio that runs the calling task or callback, if one does."""
     try:
-        return asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
-        return anyio.current_time()
+        return None
+    # Trio may run the caller, as a guest in a callback; asked last, since asking is not free.
+    if "trio" in sys.modules and asyncio.current_task(loop) is None and _trios_question()():
+        return None
+    return loop
+
+
+@cache
+def _trios_question() -> Callable[[], bool]:
+    """Return what tells whether trio runs the calling task."""
+    from trio.lowlevel import in_trio_task  # noqa: PLC0415 - exists where trio runs
+
+    return in_trio_task
 
 
 class Native:

@@ -1,14 +1,19 @@
 """What stands in for anyio's clock and events is as good as they are, on every loop."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
+import trio
+from anyio.lowlevel import checkpoint, current_token
 
-from faktory_async.net import Native, wake
+from faktory_async.net import Native, current_time, here, wake
 from tests.net._cancel import cancelled_at
 from tests.net._loops import in_virtual_time, on_asyncio_loops, on_every_loop
+
+_PATIENCE: Final = 30.0  # seconds
 
 
 @on_every_loop
@@ -112,3 +117,74 @@ async def test_many_wait_each_until_its_own_time() -> None:
         with anyio.move_on_after(3):  # who leaves takes nobody's time along
             await wait(5)
     assert woken == [(seconds, pytest.approx(seconds)) for seconds in (1, 2, 2, 4, 8)]
+
+
+# -- whose loop it is -----------------------------------------------------------------------------
+
+
+@on_every_loop
+async def test_a_loop_is_told_by_a_token_and_has_anyios_clock() -> None:
+    assert here() == here()
+    before = anyio.current_time()
+    assert before <= current_time() <= anyio.current_time()
+
+
+@on_asyncio_loops
+async def test_a_callback_of_asyncio_is_in_the_same_loop_as_its_tasks() -> None:
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[tuple[object, float]] = loop.create_future()
+    loop.call_soon(lambda: found.set_result((here(), current_time())))
+    token, now = await found
+    assert token == here() == loop
+    assert now <= loop.time()
+
+
+def test_outside_of_every_loop_there_is_nothing_to_be_told() -> None:
+    for ask in (here, current_time):
+        with pytest.raises(RuntimeError):
+            ask()
+
+
+def as_a_guest(main: Callable[[], Awaitable[None]], *, also: Callable[[], None]) -> None:
+    """Run a function on trio, as a guest of asyncio, and something in asyncio's loop beside it."""
+
+    async def host() -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            main,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=done.set_result,
+        )
+        loop.call_soon(also)
+        await asyncio.sleep(0)
+        also()
+        (await asyncio.wait_for(done, _PATIENCE)).unwrap()
+        also()
+
+    asyncio.run(host())
+
+
+def test_a_guest_of_asyncio_is_told_from_its_host() -> None:
+    """Their clocks are far apart: trio's begins anywhere."""
+    guests: list[object] = []
+    hosts: list[object] = []
+
+    async def guest() -> None:
+        before = trio.current_time()
+        assert before <= current_time() <= trio.current_time()
+        assert here() == current_token()
+        guests.append(here())
+        await checkpoint()
+        assert here() == guests[0]
+
+    def host() -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        assert before <= current_time() <= loop.time()
+        hosts.append(here())
+
+    as_a_guest(guest, also=host)
+    assert len(guests) == 1
+    assert len(hosts) == 3
+    assert len({*guests, *hosts}) == 2
