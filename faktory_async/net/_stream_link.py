@@ -3,11 +3,13 @@
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from faktory_async.net._link import Link
 
@@ -19,6 +21,7 @@ class StreamLink(Link):
 
     It cannot know what stayed on this side, so `unsent` is 0; where the stream has no socket to
     ask, `readable` is False, and an idle connection that died is noticed only by its next use.
+    What a stream of anyio's TLS has taken in counts as what is in its socket.
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -30,6 +33,10 @@ class StreamLink(Link):
         # descriptor was closed and given to another socket, so it is looked at by a copy.
         self._copy = None if raw is None or type(raw) is socket.socket else raw.dup()
         self._socket = self._copy or raw
+        # With what it reads of a socket TLS takes in more than it gives at once.
+        is_tls = isinstance(stream, TLSStream)
+        self._tls = stream.extra(TLSAttribute.ssl_object) if is_tls else None
+        self._ahead = b""  # what was read out of TLS before anybody asked for it
 
     async def send(self, data: bytes) -> None:
         with self._until_aborted():
@@ -38,6 +45,9 @@ class StreamLink(Link):
 
     async def receive(self) -> bytes:
         with self._until_aborted():
+            if self._ahead:
+                data, self._ahead = self._ahead, b""
+                return data
             try:
                 return await self._stream.receive(_CHUNK)
             except anyio.EndOfStream:
@@ -45,7 +55,22 @@ class StreamLink(Link):
         raise anyio.ClosedResourceError
 
     def readable(self) -> bool:
-        return self._over or (self._socket is not None and socket_readable(self._socket))
+        return (
+            self._over
+            or (self._socket is not None and socket_readable(self._socket))
+            or (self._tls is not None and self._reads_ahead(self._tls))
+        )
+
+    def _reads_ahead(self, tls: ssl.SSLObject) -> bool:
+        """Read what TLS has taken in already, which the socket does not have any more."""
+        if not self._ahead:
+            try:
+                self._ahead = tls.read(_CHUNK)
+            except ssl.SSLWantReadError:
+                return False
+            except ssl.SSLError:
+                return True  # `receive` comes to an end too, as it does to that of the stream
+        return True
 
     def unsent(self) -> int:
         return 0

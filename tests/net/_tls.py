@@ -6,14 +6,16 @@ import ssl
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import trustme
 
 from tests.net._faktory import HI
 from tests.net._peers import HOST, listener
 
-__all__ = ["Authority", "talking", "tls_server", "unix_server"]
+__all__ = ["Authority", "Records", "talking", "tls_server", "unix_server"]
+
+R = TypeVar("R")
 
 _PATIENCE: Final = 10.0
 
@@ -43,6 +45,58 @@ class Authority:
         issued.cert_chain_pems[0].write_to_path(certificate)
         issued.private_key_pem.write_to_path(key)
         return certificate, key
+
+
+class Records:
+    """A server's end of TLS whose records leave when it is told, together.
+
+    Args:
+        connection: A connected socket that blocks.
+    """
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        self._socket = connection
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._done(self._tls.do_handshake)
+        self.flush()
+
+    def read_line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self._done(lambda: self._tls.read(1))
+        return line
+
+    def write(self, data: bytes) -> None:
+        """Make one record."""
+        self._tls.write(data)
+
+    def garble(self, data: bytes) -> None:
+        """Put bytes behind the records that are none."""
+        self._outgoing.write(data)
+
+    def say_goodbye(self) -> None:
+        """Make a close_notify."""
+        with contextlib.suppress(ssl.SSLWantReadError):  # for the other end's
+            self._tls.unwrap()
+
+    def flush(self) -> None:
+        """Let all that was made leave at once."""
+        self._socket.sendall(self._outgoing.read())
+
+    def flush_all_but(self, size: int) -> None:
+        """Keep the last bytes back for the next time."""
+        self._socket.sendall(self._outgoing.read(self._outgoing.pending - size))
+
+    def _done(self, do: Callable[[], R]) -> R:
+        while True:
+            try:
+                return do()
+            except ssl.SSLWantReadError:
+                self.flush()
+                if not (data := self._socket.recv(65_536)):
+                    raise EOFError from None
+                self._incoming.write(data)
 
 
 def talking(connection: socket.socket) -> None:

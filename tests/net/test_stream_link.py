@@ -1,6 +1,8 @@
 """What the link over any stream of anyio promises: on sockets of every loop, and without one."""
 
+import contextlib
 import socket
+import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,10 +13,11 @@ from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
 from anyio.streams.stapled import StapledObjectStream
 
-from faktory_async.net import StreamLink
+from faktory_async.net import NETWORK_ERRORS, StreamLink
 from faktory_async.net._stream_link import socket_readable
 from tests.net._loops import in_virtual_time, on_every_loop
-from tests.net._peers import Peer, listener, when
+from tests.net._peers import HOST, Peer, listener, when
+from tests.net._tls import Authority, Records, tls_server
 
 MUCH = bytes(range(256)) * 65_536  # 16 MiB: more than the buffers of two sockets hold
 
@@ -206,6 +209,103 @@ async def test_a_close_that_is_cancelled_frees_all_the_same() -> None:
             await link.aclose()
         assert await peer.read_to_end() == b""
         await link.aclose()
+
+
+# -- with TLS -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@asynccontextmanager
+async def encrypted(
+    authority: Authority, answer: Callable[[Records], None]
+) -> AsyncGenerator[StreamLink]:
+    """Give a link to a server that answers a line with records, all of them in one segment."""
+
+    def behave(connection: socket.socket) -> None:
+        records = Records(connection, authority.server_context())
+        records.read_line()
+        answer(records)
+        records.flush()
+        while connection.recv(65_536):
+            pass
+
+    with tls_server(None, behave) as port:
+        stream = await anyio.connect_tcp(
+            HOST,
+            port,
+            tls=True,
+            ssl_context=authority.trusting_context(),
+            tls_standard_compatible=False,
+        )
+        link = StreamLink(stream)
+        try:
+            await link.send(b"go on\r\n")
+            yield link
+        finally:
+            await link.aclose()
+
+
+@on_every_loop
+async def test_a_second_record_is_readable_and_not_lost(authority: Authority) -> None:
+    def answer(records: Records) -> None:
+        records.write(b"one")
+        records.write(b"two")
+        records.write(b"three")
+
+    async with encrypted(authority, answer) as link:
+        assert await link.receive() == b"one"
+        assert link.readable()
+        assert link.readable(), "however often it is asked"
+        assert await link.receive() == b"two"
+        assert await link.receive() == b"three", "whether it was asked or not"
+        assert not link.readable()
+
+
+@on_every_loop
+async def test_a_goodbye_behind_the_data_is_readable(authority: Authority) -> None:
+    def answer(records: Records) -> None:
+        records.write(b"last")
+        records.say_goodbye()
+
+    async with encrypted(authority, answer) as link:
+        assert await link.receive() == b"last"
+        assert link.readable()
+        assert await link.receive() == b""
+        assert await link.receive() == b""
+
+
+@on_every_loop
+async def test_what_is_no_record_is_readable_and_ends_the_link(authority: Authority) -> None:
+    def answer(records: Records) -> None:
+        records.write(b"last")
+        records.garble(b"HTTP/1.1 400 Bad Request\r\n")
+
+    async with encrypted(authority, answer) as link:
+        assert await link.receive() == b"last"
+        assert link.readable()
+        with contextlib.suppress(*NETWORK_ERRORS):  # versions of OpenSSL differ
+            assert await link.receive() == b""
+
+
+@on_every_loop
+async def test_half_a_record_is_not_lost_by_looking(authority: Authority) -> None:
+    go_on = threading.Event()
+
+    def answer(records: Records) -> None:
+        records.write(b"one")
+        records.write(b"two")
+        records.flush_all_but(5)
+        go_on.wait(10)
+
+    async with encrypted(authority, answer) as link:
+        assert await link.receive() == b"one"
+        assert not link.readable()
+        go_on.set()
+        assert await link.receive() == b"two"
 
 
 # -- without a socket -----------------------------------------------------------------------------
