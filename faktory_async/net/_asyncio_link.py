@@ -16,7 +16,7 @@ import math
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 from faktory_async.net._link import Link
@@ -44,7 +44,7 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
-        self._look: Callable[[], Sequence[object]] | None = None
+        self._look: Callable[[], object] | None = None
         self._encrypted = False
         self._exact = False
         self._buffer = _buffer.view
@@ -72,9 +72,11 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
         # uvloop's transports are no subclasses of asyncio's, so there is nothing to check.
         transport = self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
-        if self._socket is not None:
-            self._look = look_at(self._socket)
         self._encrypted = transport.get_extra_info("sslcontext") is not None
+        if self._socket is not None:
+            look = look_at(self._socket)
+            # Of a loss TLS tells one round after the socket is closed, and is closing until then.
+            self._look = (lambda: transport.is_closing() or look()) if self._encrypted else look
         # TLS holds bytes of its own, and Windows writes behind the loop's back.
         self._exact = not self._encrypted and sys.platform != "win32"
         self._closed = self._loop.create_future()
@@ -132,7 +134,11 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
 
     def start(self, data: bytes) -> bool:
         transport = self._transport
-        if transport is None or self._over or (self._encrypted and self._eof):
+        if (
+            transport is None
+            or self._over
+            or (self._encrypted and (self._eof or transport.is_closing()))
+        ):
             self._kept += len(data)  # of TLS too: the transport never had them
             raise self._why("the connection is closed")
         empty = not self._writing_paused
