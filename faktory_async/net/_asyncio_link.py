@@ -119,7 +119,7 @@ class AsyncioLink(asyncio.BufferedProtocol, Link):
     def connection_lost(self, exc: Exception | None) -> None:
         self._over = True
         self._lost = exc
-        if self._writing_paused and self._exact and not self._kept:
+        if self._writing_paused and self._exact and not (self._kept or self._aborted):
             self._kept = 1  # the count is gone with the buffer, but the last byte stayed here
         self._eof = True
         self._disturb_reader()

@@ -382,6 +382,21 @@ async def test_a_write_after_a_reset_that_the_loop_has_seen_is_refused() -> None
 
 
 @on_asyncio_loops
+async def test_what_an_abort_counted_is_what_stayed_here() -> None:
+    """A transport that has written everything may not have told so yet."""
+    async with linked() as (link, peer):
+        await link.send(b"there")
+        link.pause_writing()
+        link.abort()
+        assert link.unsent() == 0
+        await link.aclose()
+        assert link._closed is not None
+        assert link._closed.done()
+        assert link.unsent() == 0
+        assert await peer.read_to_end() == b"there"
+
+
+@on_asyncio_loops
 async def test_a_write_after_the_peer_closed_is_handed_over_all_the_same() -> None:
     """The kernel takes it: nobody can say any more that the server did not see it."""
     async with linked() as (link, peer):
