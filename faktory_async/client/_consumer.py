@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 import anyio
@@ -29,6 +30,9 @@ class Consumer:
     it, for up to 2 s on empty queues. Nothing reconnects by itself: after an `UnavailableError`
     make another consumer, whose reports of jobs fetched here are as good.
 
+    A report that is cancelled may have left, or not; the connection, and a FETCH that is out, are
+    as good as before.
+
     Args:
         connection: The consumer owns it.
         wid: Its id as a worker; None where it is none.
@@ -37,9 +41,11 @@ class Consumer:
     def __init__(self, connection: Connection, wid: str | None) -> None:
         self._connection = connection
         self._wid = wid
+        self._sending = anyio.Lock(fast_acquire=True)  # a link takes the bytes of one at a time
         self._ticket: Ticket | None = None
         self._fetching = False
-        self._failing: tuple[str, Ticket] | None = None  # the job that nobody took, at the end
+        self._untaken: str | None = None  # the job that nobody took, at the end
+        self._failing: Ticket | None = None  # its FAIL
 
     def __repr__(self) -> str:
         out = " with a FETCH out" if self._ticket is not None else ""
@@ -67,12 +73,14 @@ class Consumer:
         """
         if self._fetching:
             raise UsageError("a consumer fetches one job at a time: make another one beside it")
-        if self._ticket is None:
-            fetch = Fetch(queues)
-            self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
         self._fetching = True
         try:
-            data = await self._fetched(self._ticket)
+            data = await self._fetched(
+                self._ticket or await self._hand_over(partial(self._post_fetch, Fetch(queues)))
+            )
+        except FaktoryError:
+            self._ticket = None
+            raise
         finally:
             self._fetching = False
         return None if data is None else await self._job(data)
@@ -135,19 +143,29 @@ class Consumer:
     # -- inside -------------------------------------------------------------------------------
 
     async def _execute(self, command: Command[R]) -> R:
-        ticket = await self._connection.send([command])
+        ticket = await self._hand_over(partial(self._connection.post, [command]))
         await self._connection.receive(ticket)
         return command.decode(ticket.replies[0])
 
-    async def _fetched(self, ticket: Ticket) -> bytes | None:
-        """Await the answer of a FETCH; only a cancellation leaves it out."""
-        try:
+    async def _hand_over(self, post: Callable[[], Ticket]) -> Ticket:
+        """Post something once the bytes of others have left, and see its own off.
+
+        Cancelled while it waits for the others, nothing is posted. After that it goes on all the
+        same: a connection that was given up in the middle would cost the FETCH that is out.
+        """
+        async with self._sending:
+            ticket = post()
             if self._connection.unposted:
                 await self._connection.hand_over(ticket, shield=True)
-            await self._connection.receive(ticket)
-        except FaktoryError:
-            self._ticket = None
-            raise
+            return ticket
+
+    def _post_fetch(self, fetch: Fetch) -> Ticket:
+        self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
+        return self._ticket
+
+    async def _fetched(self, ticket: Ticket) -> bytes | None:
+        """Await the answer of a FETCH; only a cancellation leaves it out."""
+        await self._connection.receive(ticket)
         self._ticket = None
         [fetch] = ticket.commands
         data: bytes | None = fetch.decode(ticket.replies[0])
@@ -170,27 +188,26 @@ class Consumer:
             if self._ticket is not None:
                 data = await self._fetched(self._ticket)
                 if data is not None:
-                    self._post_fail(_read(data).jid)
-            if self._failing is not None:
-                await self._failed(*self._failing)
+                    self._untaken = _read(data).jid
+            if self._untaken is not None:
+                await self._fail_untaken(self._untaken)
         except FaktoryError as error:
+            self._ticket = None
             _log.warning("a FETCH was still out: %s", error)
 
-    def _post_fail(self, jid: str) -> None:
-        """Send the FAIL of the job that nobody took, without waiting: no cancellation comes in."""
-        fail = Fail(jid, "Interrupted", _NOT_TAKEN)
-        self._failing = jid, self._connection.post([fail])
-
-    async def _failed(self, jid: str, ticket: Ticket) -> None:
+    async def _fail_untaken(self, jid: str) -> None:
         try:
-            if self._connection.unposted:
-                await self._connection.hand_over(ticket, shield=True)
+            ticket = self._failing or await self._hand_over(partial(self._post_failing, jid))
             await self._connection.receive(ticket)
             ticket.commands[0].decode(ticket.replies[0])
         except FaktoryError as error:
             _log.warning("job %s was fetched, not taken, and not failed: %s", jid, error)
         else:
             _log.warning("job %s was fetched and not taken: it is failed", jid)
+
+    def _post_failing(self, jid: str) -> Ticket:
+        self._failing = self._connection.post([Fail(jid, "Interrupted", _NOT_TAKEN)])
+        return self._failing
 
 
 @asynccontextmanager

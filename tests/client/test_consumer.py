@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import anyio
+import anyio.abc
+import anyio.lowlevel
 import pytest
 
 from faktory_async import (
@@ -17,11 +19,36 @@ from faktory_async import (
     UnknownWorkerError,
     UsageError,
 )
+from faktory_async.net import Link
 from tests.client._setting import HOW, ignore, quiet, skip_native_on_trio
-from tests.worker.peer import NIL, error, peering
+from tests.worker.peer import NIL, Peer, error, peering
 
 pytestmark = pytest.mark.anyio
 JOB = "12345678"
+
+
+class Stream(anyio.abc.ByteStream):
+    """A stream as anyio's are: it takes the bytes of one task at a time."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._guard = anyio.ResourceGuard("writing to")
+
+    async def send(self, item: bytes) -> None:
+        with self._guard:
+            await anyio.lowlevel.checkpoint()
+            await self._link.send(item)
+
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        if data := await self._link.receive():
+            return data
+        raise anyio.EndOfStream
+
+    async def send_eof(self) -> None:
+        raise AssertionError("nobody half-closes")
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
 
 
 async def test_jobs_are_fetched_and_reported_by_hand() -> None:
@@ -79,6 +106,52 @@ async def test_reports_wait_behind_a_fetch_that_is_out() -> None:
             assert anyio.current_time() - began == pytest.approx(1.5)
             assert await consumer.fetch("default") is None
         assert len(peer.of("FETCH")) == 1
+
+
+@pytest.mark.parametrize("first", ["fetch", "report"])
+async def test_a_report_and_a_fetch_leave_one_after_the_other(first: str) -> None:
+    async with peering() as peer:
+
+        async def dial() -> Stream:
+            return Stream(await peer.dial())
+
+        peer.offer(Job("order", jid=JOB))
+        fetched: list[Job | None] = []
+        async with Client(dial=dial) as client, client.consumer() as consumer:
+
+            async def fetch() -> None:
+                fetched.append(await consumer.fetch("default"))
+
+            async def report() -> None:
+                await consumer.ack("87654321")
+                await consumer.fail("abcdefgh")
+
+            async with anyio.create_task_group() as tasks:
+                for each in (fetch, report) if first == "fetch" else (report, fetch):
+                    tasks.start_soon(each)
+        assert [job and job.jid for job in fetched] == [JOB]
+        assert peer.reports() == [("ACK", "87654321"), ("FAIL", "abcdefgh")]
+
+
+async def test_a_report_that_is_cancelled_halfway_leaves_the_fetch_out() -> None:
+    async with peering(room=400) as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer, anyio.create_task_group() as tasks:
+            with anyio.move_on_after(0.5):
+                await consumer.fetch("default")
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(cancel_and_offer, scope, peer)
+                await consumer.fail("87654321", message="x" * 900)  # more than there is room for
+            job = await consumer.fetch("default")
+            assert job is not None
+            await consumer.ack(job)
+        assert peer.reports() == [("FAIL", "87654321"), ("ACK", JOB)]
+
+
+async def cancel_and_offer(scope: anyio.CancelScope, peer: Peer) -> None:
+    await quiet()
+    scope.cancel()
+    await quiet()
+    peer.offer(Job("order", jid=JOB))
 
 
 async def test_the_end_of_the_block_fails_the_job_that_nobody_took() -> None:
