@@ -27,8 +27,9 @@ class Consumer:
     """One connection that fetches and reports jobs; made by `Client.consumer`.
 
     Commands are answered one after the other: a report that is sent while a FETCH is out waits for
-    it, for up to 2 s on empty queues. Nothing reconnects by itself: after an `UnavailableError`
-    make another consumer, whose reports of jobs fetched here are as good.
+    it, for up to 2 s on empty queues, and longer where the server stalls. Nothing reconnects by
+    itself: after an `UnavailableError` make another consumer, whose reports of jobs fetched here
+    are as good.
 
     A report that is cancelled may have left, or not; the connection, and a FETCH that is out, are
     as good as before.
@@ -36,11 +37,13 @@ class Consumer:
     Args:
         connection: The consumer owns it.
         wid: Its id as a worker; None where it is none.
+        patience: Seconds that a report may take by itself.
     """
 
-    def __init__(self, connection: Connection, wid: str | None) -> None:
+    def __init__(self, connection: Connection, wid: str | None, patience: float) -> None:
         self._connection = connection
         self._wid = wid
+        self._patience = patience
         self._sending = anyio.Lock(fast_acquire=True)  # a link takes the bytes of one at a time
         self._ticket: Ticket | None = None
         self._fetching = False
@@ -143,7 +146,7 @@ class Consumer:
     # -- inside -------------------------------------------------------------------------------
 
     async def _execute(self, command: Command[R]) -> R:
-        ticket = await self._hand_over(partial(self._connection.post, [command]))
+        ticket = await self._hand_over(partial(self._post_report, command))
         await self._connection.receive(ticket)
         return command.decode(ticket.replies[0])
 
@@ -162,6 +165,13 @@ class Consumer:
     def _post_fetch(self, fetch: Fetch) -> Ticket:
         self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
         return self._ticket
+
+    def _post_report(self, command: Command[R]) -> Ticket:
+        """Post a report, with time for the FETCH before it too: it is answered after that."""
+        fetch, patience = self._ticket, self._patience
+        if fetch is not None:
+            patience += max(fetch.deadline - anyio.current_time(), 0)
+        return self._connection.post([command], timeout=patience, renewed=fetch is not None)
 
     async def _fetched(self, ticket: Ticket) -> bytes | None:
         """Await the answer of a FETCH; only a cancellation leaves it out."""
@@ -217,7 +227,7 @@ async def consuming(connector: Connector, wid: str | None) -> AsyncGenerator[Con
     The end of the block awaits a FETCH that is out, for up to 15 s, whatever is cancelled.
     """
     connection = await connector()
-    consumer = Consumer(connection, wid)
+    consumer = Consumer(connection, wid, connector.timeouts.command)
     try:
         yield consumer
     finally:

@@ -20,8 +20,8 @@ from faktory_async import (
     UsageError,
 )
 from faktory_async.net import Link
-from tests.client._setting import HOW, ignore, quiet, skip_native_on_trio
-from tests.worker.peer import NIL, Peer, error, peering
+from tests.client._setting import HOW, after, ignore, quiet, skip_native_on_trio
+from tests.worker.peer import NIL, OKAY, Line, Peer, error, peering
 
 pytestmark = pytest.mark.anyio
 JOB = "12345678"
@@ -106,6 +106,56 @@ async def test_reports_wait_behind_a_fetch_that_is_out() -> None:
             assert anyio.current_time() - began == pytest.approx(1.5)
             assert await consumer.fetch("default") is None
         assert len(peer.of("FETCH")) == 1
+
+
+async def test_a_report_behind_a_fetch_has_time_for_both() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.offer(Job("order", jid=JOB))
+        peer.answer("FETCH", after(12, peer.fetch))  # as long as a stalled server takes
+        peer.answer("ACK", after(6, okay))
+        async with client.consumer() as consumer, anyio.create_task_group() as tasks:
+            with anyio.move_on_after(0.5):
+                await consumer.fetch("default")
+            tasks.start_soon(consumer.ack, "87654321")
+            job = await consumer.fetch("default")
+            assert job is not None
+            await consumer.ack(job)
+        assert peer.reports() == [("ACK", "87654321"), ("ACK", JOB)]
+
+
+async def test_a_report_behind_a_fetch_that_comes_bit_by_bit_waits_for_its_end() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+
+        async def trickle(line: Line) -> bytes:
+            peer.offer(Job("order", ["x" * 100], jid=JOB))
+            reply = await peer.fetch(line)
+            for byte in reply[:5]:
+                await anyio.sleep(10)
+                await line.connection.link.send(bytes([byte]))
+            return reply[5:]
+
+        peer.answer("FETCH", trickle)
+        async with client.consumer() as consumer:
+            with anyio.move_on_after(0.5):
+                await consumer.fetch("default")
+            await consumer.ack("87654321")
+            job = await consumer.fetch("default")
+            assert job is not None
+            assert job.jid == JOB
+
+
+async def test_a_report_by_itself_has_the_time_of_a_command() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.always("ACK", ignore)
+        async with client.consumer() as consumer:
+            began = anyio.current_time()
+            with pytest.raises(CommandTimeoutError):
+                await consumer.ack(JOB)
+            assert anyio.current_time() - began == pytest.approx(7)
+
+
+async def okay(line: Line) -> bytes:
+    return OKAY
 
 
 @pytest.mark.parametrize("first", ["fetch", "report"])
