@@ -9,7 +9,13 @@ from typing import Final, TypeVar
 
 import anyio
 
-from faktory_async.errors import FaktoryError, InvalidJobError, ProtocolError, UsageError
+from faktory_async.errors import (
+    ClientStateError,
+    FaktoryError,
+    InvalidJobError,
+    ProtocolError,
+    UsageError,
+)
 from faktory_async.model import Envelope, Job
 from faktory_async.net import Connection, Connector
 from faktory_async.protocol import Ack, Beat, Command, Fail, Fetch, Ticket
@@ -20,6 +26,7 @@ R = TypeVar("R")
 
 # An empty FETCH answers after 2.1 s, one in a stalled server after up to 12 s.
 _PATIENCE: Final = 15.0
+_LEFT: Final = "the consumer was left"
 _NOT_TAKEN: Final = "the consumer was left before the job was taken"
 
 
@@ -47,6 +54,7 @@ class Consumer:
         self._sending = anyio.Lock(fast_acquire=True)  # a link takes the bytes of one at a time
         self._ticket: Ticket | None = None
         self._fetching = False
+        self._left = False
         self._untaken: str | None = None  # the job that nobody took, at the end
         self._failing: Ticket | None = None  # its FAIL
 
@@ -65,6 +73,8 @@ class Consumer:
         Raises:
             UsageError: no queue, or a name that no queue can have; or another `fetch` still waits:
                 both would get the same job.
+            ClientStateError: the consumer's block is over, or ended meanwhile: then the job, if one
+                came, was FAILed.
             InvalidJobError: the job cannot be read; it was FAILed.
             ProtocolError: what came is no job; the server has reserved it all the same.
             UnavailableError: no answer within 15 s. With `maybe_executed` True the server may have
@@ -74,18 +84,22 @@ class Consumer:
         Cancelled, the FETCH stays out, since it cannot be taken back: the next call, whatever
         queues it names, takes up its answer.
         """
+        if self._left:
+            raise ClientStateError(_LEFT)
         if self._fetching:
             raise UsageError("a consumer fetches one job at a time: make another one beside it")
         self._fetching = True
         try:
-            data = await self._fetched(
-                self._ticket or await self._hand_over(partial(self._post_fetch, Fetch(queues)))
-            )
+            ticket = self._ticket or await self._hand_over(partial(self._post_fetch, Fetch(queues)))
+            await self._connection.receive(ticket)
         except FaktoryError:
             self._ticket = None
             raise
         finally:
             self._fetching = False
+        if self._left:  # and the answer is for `_finish`
+            raise ClientStateError(_LEFT)
+        data = self._take(ticket)
         return None if data is None else await self._job(data)
 
     async def ack(self, job: Job | str) -> None:
@@ -163,6 +177,8 @@ class Consumer:
             return ticket
 
     def _post_fetch(self, fetch: Fetch) -> Ticket:
+        if self._left:
+            raise ClientStateError(_LEFT)
         self._ticket = self._connection.post([fetch], timeout=_PATIENCE, renewed=True)
         return self._ticket
 
@@ -173,9 +189,8 @@ class Consumer:
             patience += max(fetch.deadline - anyio.current_time(), 0)
         return self._connection.post([command], timeout=patience, renewed=fetch is not None)
 
-    async def _fetched(self, ticket: Ticket) -> bytes | None:
-        """Await the answer of a FETCH; only a cancellation leaves it out."""
-        await self._connection.receive(ticket)
+    def _take(self, ticket: Ticket) -> bytes | None:
+        """Take what a FETCH was answered: from here on it is not out any more."""
         self._ticket = None
         [fetch] = ticket.commands
         data: bytes | None = fetch.decode(ticket.replies[0])
@@ -192,11 +207,14 @@ class Consumer:
     async def _finish(self) -> None:
         """Await a FETCH that is out and FAIL the job that nobody took.
 
-        Cancelled, it can be called again, and goes on where it was.
+        Whoever still waits in `fetch` does not get it. Cancelled, it can be called again, and goes
+        on where it was.
         """
+        self._left = True
         try:
-            if self._ticket is not None:
-                data = await self._fetched(self._ticket)
+            if (ticket := self._ticket) is not None:
+                await self._connection.receive(ticket)
+                data = self._take(ticket)
                 if data is not None:
                     self._untaken = _read(data).jid
             if self._untaken is not None:

@@ -10,9 +10,11 @@ import pytest
 
 from faktory_async import (
     Client,
+    ClientStateError,
     CommandTimeoutError,
     ConnectError,
     ConnectionLostError,
+    Consumer,
     InvalidJobError,
     Job,
     JobNotFoundError,
@@ -219,6 +221,61 @@ async def test_the_end_of_the_block_fails_the_job_that_nobody_took() -> None:
             peer.offer(Job("order", jid=JOB))
         assert peer.reports() == [("FAIL", JOB)]
         assert peer.of("FAIL")[0].json["errtype"] == "Interrupted"
+
+
+@pytest.mark.parametrize("there", ["already", "later", "never"])
+async def test_who_still_fetches_when_the_block_ends_does_not_get_the_job(there: str) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        outcomes: list[object] = []
+
+        async def fetch(consumer: Consumer) -> None:
+            try:
+                outcomes.append(await consumer.fetch("default"))
+            except ClientStateError as left:
+                outcomes.append(str(left))
+
+        async with anyio.create_task_group() as tasks, client.consumer() as consumer:
+            tasks.start_soon(fetch, consumer)
+            await peer.saw("FETCH")
+            await quiet()
+            if there == "already":
+                peer.offer(Job("order", jid=JOB))
+            elif there == "later":
+                tasks.start_soon(offer_soon, peer)
+        assert outcomes == ["the consumer was left"]
+        assert peer.reports() == ([] if there == "never" else [("FAIL", JOB)])
+        with pytest.raises(ClientStateError):
+            await consumer.fetch("default")
+
+
+async def offer_soon(peer: Peer) -> None:
+    await anyio.sleep(0.5)
+    peer.offer(Job("order", jid=JOB))
+
+
+async def test_a_fetch_that_waits_for_a_report_to_leave_is_not_sent_once_the_block_ends() -> None:
+    async with peering(room=400) as peer, Client(dial=peer.dial) as client:
+        gate = peer.hold("FAIL")
+        async with anyio.create_task_group() as tasks:
+            async with client.consumer() as consumer:
+                tasks.start_soon(fail_in_vain, consumer, "")
+                await gate.reached.wait()
+                tasks.start_soon(fail_in_vain, consumer, "x" * 900)
+                await quiet()
+                tasks.start_soon(fetch_in_vain, consumer)
+                await quiet()
+            gate.open()
+        assert peer.of("FETCH") == []
+
+
+async def fail_in_vain(consumer: Consumer, message: str) -> None:
+    with pytest.raises(ConnectionLostError):
+        await consumer.fail("abcdefgh", message=message)
+
+
+async def fetch_in_vain(consumer: Consumer) -> None:
+    with pytest.raises(ClientStateError):
+        await consumer.fetch("default")
 
 
 @pytest.mark.parametrize("when", ["FETCH", "FAIL"])
