@@ -1,9 +1,12 @@
 """Batches: jobs that belong together, and what follows them (Enterprise)."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+import copy
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol, Self
+
+from msgspec.structs import force_setattr
 
 from faktory_async.client._ask import Ask
 from faktory_async.client._report import PushReport
@@ -83,9 +86,14 @@ class Batch(AbstractAsyncContextManager["Batch"]):
     async def push_bulk(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> PushReport:
         """Store many jobs that belong to the batch, as `Client.push_bulk` does.
 
+        Returns:
+            What became of them.
+
         Raises:
-            ClientStateError: the block has not begun, or is over.
+            ClientStateError: the block has not begun, is over, or ends before the source does.
+            Exception: as `Client.push_bulk`.
         """
+        self._check_open()
         if isinstance(jobs, AsyncIterable):
             return await self._pusher.push_bulk(self._members_of(jobs))
         return await self._pusher.push_bulk(map(self._member, jobs))
@@ -128,12 +136,27 @@ class Batch(AbstractAsyncContextManager["Batch"]):
     # -- inside -------------------------------------------------------------------------------
 
     def _member(self, job: Job) -> Job:
-        self._check_open()
-        return job.with_custom(bid=self.bid)
+        """Return the job with the batch's id; what is no job, as it is: the push says so.
 
-    async def _members_of(self, jobs: AsyncIterable[Job]) -> AsyncIterator[Job]:
-        async for job in jobs:
-            yield self._member(job)
+        It is not checked here as `with_custom` does: the push does that, and of a bulk it rejects
+        the one job that cannot be sent.
+        """
+        self._check_open()
+        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            return job
+        member = copy.copy(job)
+        force_setattr(member, "args", job.args.copy())
+        force_setattr(member, "custom", {**job.custom, "bid": self.bid})
+        return member
+
+    async def _members_of(self, jobs: AsyncIterable[Job]) -> AsyncGenerator[Job]:
+        source = aiter(jobs)
+        try:
+            async for job in source:
+                yield self._member(job)
+        finally:
+            if isinstance(source, AsyncGenerator):  # as the push does with ours
+                await source.aclose()
 
     def _check_open(self) -> None:
         if not self._open:

@@ -1,9 +1,11 @@
 """Batches, tracking, unique and expiring jobs, on the embedded Enterprise edition."""
 
+import asyncio
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,70 @@ async def test_a_batch_takes_jobs_from_an_async_source_too() -> None:
             report = await batch.push_bulk(rows())
         assert report.accepted == 2
         assert await work(client) == ["row", "row", "done"]
+
+
+async def test_one_bad_job_among_many_is_rejected_alone_in_a_batch_too() -> None:
+    bad = Job("row", jid=JOB, custom={"rates": []})
+    bad.custom["rates"].append(float("nan"))
+    async with licensed() as (_, client):
+        async with client.batch(success=Job("imported")) as batch:
+            report = await batch.push_bulk([Job("row"), bad, Job("row")])
+            assert (report.accepted, report.not_sent, report.error) == (2, None, None)
+            assert isinstance(report.rejected[JOB], InvalidJobError)
+            with pytest.raises(InvalidJobError):
+                await batch.push(bad)
+        assert await work(client) == ["row", "row", "imported"]
+
+
+async def test_what_is_no_job_is_refused_by_a_batch_as_by_its_client() -> None:
+    no_job: Any = "row"
+    async with licensed() as (_, client), client.batch(success=Job("imported")) as batch:
+        for pusher in (client, batch):
+            with pytest.raises(InvalidJobError, match="must be a Job, not str"):
+                await pusher.push(no_job)
+            with pytest.raises(InvalidJobError, match="must be a Job, not str"):
+                await pusher.push_bulk([no_job])
+
+
+async def test_a_job_that_was_pushed_in_a_batch_shares_nothing_with_the_one_given() -> None:
+    job = Job("row", [1], custom={"locale": "fr"})
+    async with licensed() as (_, client), client.batch(success=Job("imported")) as batch:
+        member = await batch.push(job)
+        assert (member.jid, member.custom) == (job.jid, {"locale": "fr", "bid": batch.bid})
+        assert job.custom == {"locale": "fr"}
+        assert member.args == job.args
+        assert member.args is not job.args
+
+
+async def test_an_async_source_is_closed_by_a_batch_as_by_its_client() -> None:
+    closed = asyncio.Event()
+
+    async def rows() -> AsyncGenerator[Any]:
+        try:
+            yield Job("row")
+            yield "no job"
+        finally:
+            closed.set()
+
+    async with licensed() as (_, client), client.batch(success=Job("imported")) as batch:
+        source = rows()
+        with pytest.raises(InvalidJobError):
+            await batch.push_bulk(source)
+        assert closed.is_set()
+
+
+async def test_a_bulk_ends_with_the_block_of_its_batch() -> None:
+    async with licensed() as (_, client), client.batch(success=Job("imported")) as batch:
+
+        async def rows() -> AsyncGenerator[Job]:
+            yield Job("row")
+            await batch.commit()
+            yield Job("row")
+
+        with pytest.raises(ClientStateError):
+            await batch.push_bulk(rows())
+        with pytest.raises(ClientStateError):
+            await batch.push_bulk([])
 
 
 async def test_after_an_exception_a_batch_is_not_committed() -> None:
