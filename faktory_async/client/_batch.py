@@ -67,9 +67,11 @@ class Batch(AbstractAsyncContextManager["Batch"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and self._open:
-            await self.commit()
-        self._open = False
+        try:
+            if kind is None and self._open:
+                await self.commit()
+        finally:
+            self._open = False
 
     async def push(self, job: Job, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as Client.push
         """Store one job that belongs to the batch, as `Client.push` does.

@@ -23,7 +23,7 @@ from faktory_async import (
     ServerError,
     UsageError,
 )
-from tests.worker.peer import error, peering
+from tests.worker.peer import bulk, error, peering
 
 pytestmark = pytest.mark.asyncio
 JOB = "12345678"
@@ -143,6 +143,24 @@ async def test_a_bulk_ends_with_the_block_of_its_batch() -> None:
             await batch.push_bulk(rows())
         with pytest.raises(ClientStateError):
             await batch.push_bulk([])
+
+
+async def test_a_batch_whose_commit_has_failed_takes_no_more_after_its_block() -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        peer.always("BATCH", bulk(b"b-1"))
+        batch = client.batch(success=Job("imported"))
+
+        async def import_rows() -> None:
+            async with batch:
+                peer.always("BATCH", error("no such batch"))
+                with pytest.raises(ServerError):
+                    await batch.commit()
+                await batch.push(Job("row"))  # within the block it goes on, and may be tried again
+
+        with pytest.raises(ServerError):
+            await import_rows()
+        with pytest.raises(ClientStateError):
+            await batch.push(Job("row"))
 
 
 async def test_after_an_exception_a_batch_is_not_committed() -> None:
