@@ -32,6 +32,14 @@ from faktory_async.protocol._commands import (
     Push,
     PushBulk,
 )
+from faktory_async.protocol._exception_text import (
+    MAX_ERRTYPE,
+    MAX_MESSAGE,
+    backtrace_of,
+    cut,
+    errtype_of,
+    message_of,
+)
 from faktory_async.protocol._handshake import (
     MAX_ITERATIONS,
     PRODUCER,
@@ -65,8 +73,10 @@ __all__ = [
     "EVERY_QUEUE",
     "MAX_BULK",
     "MAX_COMMAND",
+    "MAX_ERRTYPE",
     "MAX_ITERATIONS",
     "MAX_LINE",
+    "MAX_MESSAGE",
     "NULL",
     "OK",
     "PRODUCER",
@@ -110,7 +120,11 @@ __all__ = [
     "TrackGet",
     "TrackSet",
     "advance",
+    "backtrace_of",
+    "cut",
     "encode_reply",
+    "errtype_of",
+    "message_of",
     "parse_greeting",
     "password_hash",
     "refusal",

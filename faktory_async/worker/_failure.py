@@ -1,21 +1,28 @@
 """From an exception to a `Fail`. Whatever the exception does, this does not fail."""
 
+import os
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from faktory_async.model import Job
-from faktory_async.worker._backtrace import backtrace, errtype, message
+from faktory_async.protocol import (
+    MAX_ERRTYPE,
+    MAX_MESSAGE,
+    backtrace_of,
+    cut,
+    errtype_of,
+    message_of,
+)
 from faktory_async.worker._outcome import Dead, Fail, Retry
 
 F = TypeVar("F", bound=Fail | Retry | Dead)
 
-# What the server keeps; it would cut in the middle of a character.
-MAX_ERRTYPE: Final = 100
-MAX_MESSAGE: Final = 1_000
-MAX_LINES: Final = 50
+MAX_LINES: Final = 50  # that the server keeps
 # The server keeps a line whatever its length.
 MAX_LINE: Final = 1_000
+# The frames of the worker itself, by which every handler is called, tell nobody anything.
+_HERE: Final = os.path.dirname(__file__)  # noqa: PTH120 - compared with the names of code objects
 
 
 def failure(error: BaseException, job: Job | None = None) -> Fail:
@@ -29,7 +36,11 @@ def failure(error: BaseException, job: Job | None = None) -> Fail:
     wanted = job.backtrace if job is not None else 0
     lines = min(wanted, MAX_LINES) if wanted > 0 else MAX_LINES
     return bounded(
-        Fail(errtype=errtype(error), message=message(error), backtrace=backtrace(error, lines))
+        Fail(
+            errtype=errtype_of(error),
+            message=message_of(error),
+            backtrace=backtrace_of(error, lines, beyond=_HERE),
+        )
     )
 
 
@@ -41,13 +52,3 @@ def bounded(fail: F) -> F:
         message=cut(fail.message, MAX_MESSAGE),
         backtrace=tuple(cut(line, MAX_LINE) for line in fail.backtrace[:MAX_LINES]),
     )
-
-
-def cut(text: str, size: int) -> str:
-    """Return at most `size` bytes of the text as UTF-8, whole characters only.
-
-    What no UTF-8 can hold, lone surrogates, becomes a question mark.
-    """
-    # Not `text.encode`: an exception's text may be of a subclass with ideas of its own.
-    start = str.__getitem__(text, slice(size))
-    return start.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from faktory_async import Job
+from faktory_async.protocol import _exception_text as exception_text
+from faktory_async.protocol import cut
 from faktory_async.worker import Fail
-from faktory_async.worker import _backtrace as backtraces
-from faktory_async.worker._failure import cut, failure
+from faktory_async.worker._failure import failure
 
 
 class HomeMadeError(Exception):
@@ -359,7 +360,7 @@ def test_frames_that_cannot_be_read_are_named_so(monkeypatch: pytest.MonkeyPatch
     def broken(*args: object) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr(backtraces, "_read_frames", broken)
+    monkeypatch.setattr(exception_text, "_read_frames", broken)
     assert failure(caught(inner)).backtrace == ("(its backtrace cannot be read)",)
 
 

@@ -1,7 +1,6 @@
 """From an exception, and all that belongs to it, to text. Whatever it does, this does not fail."""
 
 import builtins
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -10,34 +9,40 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+# What the server keeps; it would cut in the middle of a character.
+MAX_ERRTYPE: Final = 100
+MAX_MESSAGE: Final = 1_000
+
 # How many exceptions are told of; a chain of causes may have no end.
 _MOST: Final = 10
 # Characters of what is said of an exception beside others.
 _BRIEF: Final = 300
-_HERE: Final = os.path.dirname(__file__)  # noqa: PTH120 - compared with the names of code objects
 
 
-def errtype(error: BaseException) -> str:
+def errtype_of(error: BaseException) -> str:
     """Return `ValueError` for what Python brings along, else `module.Qualname`."""
     return _or_say_why(lambda: _name(type(error)))
 
 
-def message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return its text, what a group holds, and its notes, each on a line of its own."""
     inside = "; ".join(_brief(part) for part in islice(_leaves(error), _MOST))
     text = _or_say_why(lambda: str(error))
     return "\n".join([f"{text}: {inside}" if inside else text, *_notes(error)])
 
 
-def backtrace(error: BaseException, lines: int) -> tuple[str, ...]:
+def backtrace_of(error: BaseException, lines: int, *, beyond: str) -> tuple[str, ...]:
     """Return where it was raised, innermost frame first, then its members, causes and contexts.
 
     Args:
         error: The exception.
         lines: How many there may be. Where they are too few, each part loses its outer frames.
+        beyond: The path of a directory: outer frames of its files are left out.
     """
-    parts = [_frames(error, lines)]
-    parts += ([head, *_frames(other, lines)] for head, other in islice(_others(error), _MOST))
+    parts = [_frames(error, lines, beyond)]
+    parts += (
+        [head, *_frames(other, lines, beyond)] for head, other in islice(_others(error), _MOST)
+    )
     fitted: list[str] = []
     for number, part in enumerate(parts):
         left = lines - len(fitted)
@@ -45,6 +50,16 @@ def backtrace(error: BaseException, lines: int) -> tuple[str, ...]:
         least = 2 if number else (left + 1) // 2
         fitted += part[: min(left, max(left - later, least))]
     return tuple(fitted)
+
+
+def cut(text: str, size: int) -> str:
+    """Return at most `size` bytes of the text as UTF-8, whole characters only.
+
+    What no UTF-8 can hold, lone surrogates, becomes a question mark.
+    """
+    # Not `text.encode`: an exception's text may be of a subclass with ideas of its own.
+    start = str.__getitem__(text, slice(size))
+    return start.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
 # -- what belongs to an exception -----------------------------------------------------------------
@@ -108,7 +123,7 @@ def _own(error: BaseException, name: str) -> Any:
 
 
 def _brief(error: BaseException) -> str:
-    kind = errtype(error)
+    kind = errtype_of(error)
     text = " ".join([_or_say_why(lambda: str(error)), *_notes(error)])
     line = " ".join(text[:_BRIEF].split())
     return f"{kind}: {line}" if line else kind
@@ -120,13 +135,13 @@ def _name(kind: type[BaseException]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _frames(error: BaseException, lines: int) -> list[str]:
-    return _or(lambda: _read_frames(error, lines), ["(its backtrace cannot be read)"])
+def _frames(error: BaseException, lines: int, beyond: str) -> list[str]:
+    return _or(lambda: _read_frames(error, lines, beyond), ["(its backtrace cannot be read)"])
 
 
-def _read_frames(error: BaseException, lines: int) -> list[str]:
+def _read_frames(error: BaseException, lines: int, beyond: str) -> list[str]:
     frames = traceback.StackSummary.extract(
-        traceback.walk_tb(_beyond_us(_own(error, "__traceback__"))), lookup_lines=False
+        traceback.walk_tb(_beyond(beyond, _own(error, "__traceback__"))), lookup_lines=False
     )
     return [
         _or_say_why(lambda frame=frame: _line(frame))  # type: ignore[misc]  # the default binds the loop's frame
@@ -134,9 +149,8 @@ def _read_frames(error: BaseException, lines: int) -> list[str]:
     ]
 
 
-def _beyond_us(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of the worker itself, by which every handler is called."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+def _beyond(directory: str, trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(directory):
         trace = trace.tb_next
     return trace
 
