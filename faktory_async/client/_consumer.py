@@ -18,7 +18,19 @@ from faktory_async.errors import (
 )
 from faktory_async.model import Envelope, Job
 from faktory_async.net import Connection, Connector
-from faktory_async.protocol import Ack, Beat, Command, Fail, Fetch, Ticket
+from faktory_async.protocol import (
+    MAX_ERRTYPE,
+    MAX_MESSAGE,
+    Ack,
+    Beat,
+    Command,
+    Fail,
+    Fetch,
+    Ticket,
+    cut,
+    errtype_of,
+    message_of,
+)
 
 _log: Final = logging.getLogger("faktory_async.client")
 
@@ -125,9 +137,10 @@ class Consumer:
 
         Args:
             job: The job, or its jid.
-            error: Gives type and message.
+            error: Gives type and message; its text may raise.
             errtype: The type, where there is no error; the server keeps 100 bytes.
-            message: What happened; the server keeps 1,000 bytes.
+            message: What happened; the server keeps 1,000 bytes. What no UTF-8 can hold becomes a
+                question mark, as in the type.
 
         Raises:
             JobNotFoundError: the reservation is gone. That is never to be repeated.
@@ -135,8 +148,8 @@ class Consumer:
                 after 15 s the job may run elsewhere.
         """
         if error is not None:
-            errtype, message = type(error).__name__, str(error)
-        await self._execute(Fail(_jid(job), errtype, message))
+            errtype, message = errtype_of(error), message_of(error)
+        await self._execute(Fail(_jid(job), cut(errtype, MAX_ERRTYPE), cut(message, MAX_MESSAGE)))
 
     async def beat(self, *, rss_kb: int | None = None, state: str | None = None) -> str | None:
         """Tell that the worker lives, every 15 s; after 60 s without, the server forgets it.

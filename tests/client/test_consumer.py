@@ -394,6 +394,30 @@ async def test_what_cannot_be_read_is_failed_and_told() -> None:
         assert peer.reports() == [("FAIL", JOB)]
 
 
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "errtype", "message"),
+    [
+        (OSError("no caf\udce9.txt"), "OSError", "no caf?.txt"),
+        (SilentError(), f"{__name__}.SilentError", "(its text cannot be read: RuntimeError)"),
+        (ValueError("é" * 600), "ValueError", "é" * 500),
+        (None, "caf?", "?"),
+    ],
+)
+async def test_a_fail_is_sent_whatever_the_error_is(
+    error: Exception | None, errtype: str, message: str
+) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer:
+            await consumer.fail(JOB, error, errtype="caf\udce9", message="\ud800")
+        [fail] = peer.of("FAIL")
+        assert (fail.json["errtype"], fail.json["message"]) == (errtype, message)
+
+
 async def test_a_consumer_with_a_wid_is_a_worker_that_beats() -> None:
     async with peering() as peer, Client(dial=peer.dial) as client:
         peer.answer("BEAT", b"+OK\r\n", b'$17\r\n{"state":"quiet"}\r\n', error("unknown worker w1"))
