@@ -88,7 +88,8 @@ class Consumer:
             ClientStateError: the consumer's block is over, or ended meanwhile: then the job, if one
                 came, was FAILed.
             InvalidJobError: the job cannot be read; it was FAILed.
-            ProtocolError: what came is no job; the server has reserved it all the same.
+            ProtocolError: what came is no job, or has no jid to report it by; the server has
+                reserved it all the same.
             UnavailableError: no answer within 15 s. With `maybe_executed` True the server may have
                 reserved a job, which runs again when that reservation ends.
             ServerBusyError: the server could not answer; in a stall it may have lost a job.
@@ -284,15 +285,19 @@ async def _finished(consumer: Consumer) -> None:
 
 
 def _read(data: bytes) -> Envelope:
-    """Read what a FETCH has brought. Without a jid nothing could be reported of it.
+    """Read what a FETCH has brought.
 
     Raises:
-        ProtocolError: it is no job at all; the server has reserved it all the same.
+        ProtocolError: it is no job at all, or without a jid nothing could be reported of it; the
+            server has reserved it all the same.
     """
     try:
-        return Envelope.decode(data)
+        envelope = Envelope.decode(data)
     except InvalidJobError as error:
         raise ProtocolError(f"what FETCH brought is no job: {error}") from error
+    if not envelope.jid:
+        raise ProtocolError("what FETCH brought has no jid to report it by")
+    return envelope
 
 
 def _jid(job: Job | str) -> str:

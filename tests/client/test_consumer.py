@@ -18,6 +18,7 @@ from faktory_async import (
     InvalidJobError,
     Job,
     JobNotFoundError,
+    ProtocolError,
     UnknownWorkerError,
     UsageError,
 )
@@ -392,6 +393,24 @@ async def test_what_cannot_be_read_is_failed_and_told() -> None:
             with pytest.raises(InvalidJobError):
                 await consumer.fetch("default")
         assert peer.reports() == [("FAIL", JOB)]
+
+
+@pytest.mark.parametrize("args", ["{}", "[1]"])
+@pytest.mark.parametrize("taken", [True, False])
+async def test_what_has_no_jid_is_told_and_not_reported(
+    args: str, *, taken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with peering() as peer, Client(dial=peer.dial) as client:
+        async with client.consumer() as consumer:
+            if not taken:
+                with anyio.move_on_after(1):
+                    await consumer.fetch("default")
+            peer.offer(b'{"jobtype":"order","args":%b}' % args.encode())
+            if taken:
+                with pytest.raises(ProtocolError, match="has no jid to report it by"):
+                    await consumer.fetch("default")
+        assert peer.reports() == []
+    assert ("has no jid to report it by" in caplog.text) is not taken
 
 
 class SilentError(Exception):
