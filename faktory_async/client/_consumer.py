@@ -51,7 +51,8 @@ class Consumer:
     are as good.
 
     A report that is cancelled may have left, or not; the connection, and a FETCH that is out, are
-    as good as before.
+    as good as before. Only a native cancellation while a stream of one's own takes bytes costs the
+    connection.
 
     Args:
         connection: The consumer owns it.
@@ -182,7 +183,8 @@ class Consumer:
         """Post something once the bytes of others have left, and see its own off.
 
         Cancelled while it waits for the others, nothing is posted. After that it goes on all the
-        same: a connection that was given up in the middle would cost the FETCH that is out.
+        same: a connection that was given up in the middle would cost the FETCH that is out. A
+        native cancellation gets through, where the link does not see to the rest by itself.
         """
         async with self._sending:
             ticket = post()

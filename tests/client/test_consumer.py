@@ -4,8 +4,6 @@ import asyncio
 from typing import Any
 
 import anyio
-import anyio.abc
-import anyio.lowlevel
 import pytest
 
 from faktory_async import (
@@ -22,36 +20,12 @@ from faktory_async import (
     UnknownWorkerError,
     UsageError,
 )
-from faktory_async.net import Link
 from tests.client._setting import HOW, after, ignore, quiet, skip_native_on_trio
+from tests.client._stream import Stream
 from tests.worker.peer import NIL, OKAY, Line, Peer, error, peering
 
 pytestmark = pytest.mark.anyio
 JOB = "12345678"
-
-
-class Stream(anyio.abc.ByteStream):
-    """A stream as anyio's are: it takes the bytes of one task at a time."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._guard = anyio.ResourceGuard("writing to")
-
-    async def send(self, item: bytes) -> None:
-        with self._guard:
-            await anyio.lowlevel.checkpoint()
-            await self._link.send(item)
-
-    async def receive(self, max_bytes: int = 65_536) -> bytes:
-        if data := await self._link.receive():
-            return data
-        raise anyio.EndOfStream
-
-    async def send_eof(self) -> None:
-        raise AssertionError("nobody half-closes")
-
-    async def aclose(self) -> None:
-        await self._link.aclose()
 
 
 async def test_jobs_are_fetched_and_reported_by_hand() -> None:
