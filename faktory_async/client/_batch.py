@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr
 
 from faktory_async.client._ask import Ask
 from faktory_async.client._report import PushReport
-from faktory_async.errors import ClientStateError, UsageError
+from faktory_async.errors import ClientStateError, InvalidJobError, UsageError
 from faktory_async.model import BatchStatus, Job
 from faktory_async.protocol import BatchCommit, BatchNew, BatchOpen, BatchState
 
@@ -176,12 +176,19 @@ def new_batch(
 
     Raises:
         UsageError: there is no callback.
+        InvalidJobError: one of them is no job, or cannot be sent intact.
     """
     if success is None and complete is None:
         raise UsageError("a batch needs success= or complete=, or both: the job that follows")
     return BatchNew(
         description=description,
         parent_bid=parent_bid,
-        success=None if success is None else success.to_json(),
-        complete=None if complete is None else complete.to_json(),
+        success=None if success is None else _callback(success, "success"),
+        complete=None if complete is None else _callback(complete, "complete"),
     )
+
+
+def _callback(job: Job, name: str) -> bytes:
+    if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise InvalidJobError(f"{name} must be a Job, not {type(job).__name__}")
+    return job.to_json()

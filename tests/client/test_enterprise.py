@@ -216,6 +216,11 @@ async def test_mistakes_with_batches_are_told() -> None:
     async with licensed() as (_, client):
         with pytest.raises(UsageError, match="success= or complete="):
             client.batch("nothing follows")
+        no_job: Any = "imported"
+        with pytest.raises(InvalidJobError, match="success must be a Job, not str"):
+            client.batch(success=no_job)
+        with pytest.raises(InvalidJobError, match="complete must be a Job, not str"):
+            client.batch(success=Job("imported"), complete=no_job)
         with pytest.raises(UsageError, match="no id of a batch"):
             client.reopen_batch("b 1")
         with pytest.raises(ServerError, match="no such batch"):
