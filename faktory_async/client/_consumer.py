@@ -303,4 +303,8 @@ def _read(data: bytes) -> Envelope:
 
 
 def _jid(job: Job | str) -> str:
-    return job if isinstance(job, str) else job.jid
+    if isinstance(job, str):
+        return job
+    if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise UsageError(f"a report is of a Job or a jid, not {type(job).__name__}")
+    return job.jid

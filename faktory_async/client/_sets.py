@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
 from faktory_async.client._ask import Ask
+from faktory_async.errors import UsageError
 from faktory_async.model import Job, filter_of
 from faktory_async.protocol import Mutate
 
@@ -87,4 +88,6 @@ class JobSet:
         await self._ask(Mutate("clear", self._name))
 
     async def _mutate(self, operation: str, job: Job | None, which: Which) -> None:
+        if not isinstance(job, Job | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            raise UsageError(f"a job is given as a Job, not {type(job).__name__}; or say jids=[…]")
         await self._ask(Mutate(operation, self._name, filter_of(job, inside=self._name, **which)))

@@ -28,6 +28,8 @@ def check_queues(what: str, queues: Sequence[str]) -> None:
     if isinstance(queues, str) or not queues:
         raise UsageError(f"{what} needs a list of at least one queue")
     for queue in queues:
+        if not isinstance(queue, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            raise UsageError(f"the name of a queue is a str, not {type(queue).__name__}")
         if not _QUEUE.fullmatch(queue):
             raise UsageError(f"{queue!r} is no name of a queue: use A-Z a-z 0-9 . _ -")
 

@@ -109,6 +109,7 @@ MISTAKES: list[Callable[[Client], Coroutine[Any, Any, object]]] = [
     lambda client: client.queues.pause("a\nFLUSH"),
     lambda client: client.queues.latency(),
     lambda client: client.queues.latency("*"),
+    lambda client: client.queues.pause(["a", "b"]),  # type: ignore[arg-type]  # programs without types  # pyright: ignore[reportArgumentType]
 ]
 
 
@@ -207,6 +208,9 @@ async def test_what_the_server_would_take_otherwise_is_refused(
                 await operation(**which)
         with pytest.raises(InvalidJobError):
             await client.dead.kill(jids=["short"])
+        jid: Any = "12345678"
+        with pytest.raises(UsageError, match="a Job, not str"):
+            await client.dead.kill(jid)
 
 
 # -- raw commands -------------------------------------------------------------------------------

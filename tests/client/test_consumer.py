@@ -436,8 +436,14 @@ async def test_only_a_worker_beats() -> None:
         peer.answer("FETCH", NIL)
         with pytest.raises(UsageError):
             await consumer.fetch()
-        with pytest.raises(UsageError):
-            await consumer.fetch("a b")
+        queues: Any = ["a", "b"]
+        for names in (["a b"], [queues]):
+            with pytest.raises(UsageError):
+                await consumer.fetch(*names)
+        nothing: Any = None
+        for report in (consumer.ack, consumer.fail):
+            with pytest.raises(UsageError, match="a Job or a jid, not NoneType"):
+                await report(nothing)
         assert await consumer.fetch("a") is None
 
 
