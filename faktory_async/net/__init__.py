@@ -14,7 +14,7 @@ from faktory_async.net._native import Event, Native, current_time, here, wake
 from faktory_async.net._options import Limits, Timeouts
 from faktory_async.net._pool import Pool, Right
 from faktory_async.net._stream_link import StreamLink, shut_down, socket_readable
-from faktory_async.net._tls import TLS
+from faktory_async.net._tls import TLS, tls_files
 from faktory_async.net._url_options import UrlOptions
 
 __all__ = [
@@ -49,5 +49,6 @@ __all__ = [
     "open_link",
     "shut_down",
     "socket_readable",
+    "tls_files",
     "wake",
 ]

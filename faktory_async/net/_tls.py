@@ -48,11 +48,11 @@ class TLS(Struct, frozen=True, kw_only=True):
             return self.context
         if self.key is not None and self.cert is None:
             raise AddressError("TLS has a key, but not its certificate")
-        with _named(self.ca):
+        with tls_files(self.ca):
             context = ssl.create_default_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert is not None:
-            with _named(self.cert, self.key):
+            with tls_files(self.cert, self.key):
                 context.load_cert_chain(self.cert, self.key, password=_no_passphrase)
         if not self.verify:
             context.check_hostname = False
@@ -61,8 +61,12 @@ class TLS(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def _named(*files: str | os.PathLike[str] | None) -> Generator[None]:
-    """Name the files in the error; those of OpenSSL do not."""
+def tls_files(*files: str | os.PathLike[str] | None) -> Generator[None]:
+    """Name the files that are read within the block in its error; those of OpenSSL do not.
+
+    Raises:
+        AddressError: one of them is missing, or is not what it should be.
+    """
     try:
         yield
     except (OSError, ValueError) as error:  # of OpenSSL too; or there can be no such path

@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from faktory_async.errors import AddressError, UsageError
-from faktory_async.net import NETWORK_ERRORS, Link
+from faktory_async.errors import UsageError
+from faktory_async.net import NETWORK_ERRORS, Link, tls_files
 
 R = TypeVar("R")
 
@@ -36,15 +36,12 @@ def server_context(
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
+    with tls_files(certificate, key, client_ca):
         # Without an answer to it OpenSSL would ask for a passphrase at the terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
         if client_ca is not None:
             context.load_verify_locations(client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:  # ssl.SSLError is one
-        names = " and ".join(os.fspath(file) for file in (certificate, key, client_ca) if file)
-        raise AddressError(f"the TLS files cannot be used: {names}: {error}") from error
     return context
 
 

@@ -108,5 +108,7 @@ def test_files_that_cannot_be_used_are_told(authority: Authority) -> None:
         EmbeddedServer(tls_cert=certificate, tls_key="nowhere")
     with pytest.raises(AddressError, match="cannot be used"):
         EmbeddedServer(tls_cert=certificate, tls_key=key, tls_client_ca=key)
+    with pytest.raises(AddressError, match=r"cannot be used: .*a.*b"):
+        EmbeddedServer(tls_cert="a\0b")
     with pytest.raises(UsageError, match="tls_cert is not given"):
         EmbeddedServer(tls_key=key)
