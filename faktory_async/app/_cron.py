@@ -7,9 +7,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from faktory_async.app._options import UsingOptions
 from faktory_async.errors import UsageError
 
+# What would differ from one process to the next, or from one tick to the next.
+_OF_THE_TICK: Final = frozenset({"delay", "at", "jid", "expires_in", "expires_at"})
 _NEEDS: Final = 'cron jobs need cronsim: pip install "faktory-async[cron]"'
 
 
@@ -20,11 +24,13 @@ class Cron(Struct, frozen=True):
         expression: Five fields, or six with seconds in front, as cronsim reads them.
         tz: The time zone that it is meant in.
         args: What the job is called with.
+        used: What `using` was given for it, in order.
     """
 
     expression: str
     tz: tzinfo
     args: tuple[Any, ...]
+    used: tuple[UsingOptions, ...] = ()
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield, in UTC, every time that it is due after a moment.
@@ -58,6 +64,18 @@ def cron_of(expression: str, tz: str | tzinfo, args: Sequence[Any]) -> Cron:
             'weekday, such as "*/5 * * * *"'
         ) from error
     return cron
+
+
+def with_options(cron: Cron, used: tuple[UsingOptions, ...]) -> Cron:
+    """Return it with options of its own beside those of its job.
+
+    Raises:
+        UsageError: they say when the job runs, or when it ends, or what its id is.
+    """
+    for options in used:
+        if wrong := sorted(options.keys() & _OF_THE_TICK):
+            raise UsageError(f"a timetable says when its jobs run: using({wrong[0]}=…) cannot")
+    return replace(cron, used=used)
 
 
 def _cronsim() -> Any:

@@ -5,7 +5,7 @@ from datetime import tzinfo
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 from faktory_async.app._context import JobContext
-from faktory_async.app._cron import cron_of
+from faktory_async.app._cron import cron_of, with_options
 from faktory_async.app._function import Function
 from faktory_async.app._options import Duration, JobOptions, ReserveFor
 from faktory_async.app._policy import RetryOption
@@ -225,11 +225,12 @@ class Router:
             @app.cron("0 3 * * *", tz="Europe/Paris")
             async def clean_up() -> None: ...
 
-        More than one may stand above a job, and above `@app.job(...)`. Any number of workers and of
-        `App.run_cron` may run the timetable at the same time: each tick is one job, since all push
-        the same one, up to two minutes ahead, to the server's scheduled set. A tick runs twice only
-        where a push stalls for more than 15 s just before it, or where in a rolling deploy the job
-        means something else to the old workers: other arguments, queue or options.
+        More than one may stand above a job, and above `@app.job(...)`; for other options at one of
+        its times call it: `app.cron("0 3 * * *")(report.using(queue="night"))`. Any number of
+        workers and of `App.run_cron` may run the timetable at the same time: each tick is one job,
+        since all push the same one, up to two minutes ahead, to the server's scheduled set. A tick
+        runs twice only where a push stalls for more than 15 s just before it, or where in a rolling
+        deploy the job means something else to the old workers: other arguments, queue or options.
 
         A tick that is less than 15 s away when the first worker starts is left out. When a job is
         removed, its ticks of the next two minutes are on the server already: they fail as unknown.
@@ -242,8 +243,9 @@ class Router:
             args: What the job is called with.
 
         Raises:
-            UsageError: no such timetable or time zone; or `cronsim` is not installed, which comes
-                with `faktory-async[cron]`.
+            UsageError: no such timetable or time zone; `using` was given a time, a jid or an
+                expiry, which a tick has from its timetable; or `cronsim` is not installed, which
+                comes with `faktory-async[cron]`.
         """
         cron = cron_of(expression, tz, args)
 
@@ -253,7 +255,7 @@ class Router:
                 decorate: Any = self.job()
                 made = decorate(function)
             job = cast("JobType[...]", made)
-            job.binding.crons.append(cron)
+            job.binding.crons.append(with_options(cron, job.used))
             return job
 
         decorator: Any = add

@@ -1,14 +1,16 @@
 """When cron jobs are due, and the jobs of their ticks. Pure."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from faktory_async.app._cron import Cron
+from faktory_async.app._options import Stamp
 from faktory_async.app._typed import Binding
 from faktory_async.model import Job
 
@@ -72,14 +74,24 @@ def tick_of(binding: Binding, cron: Cron, at: datetime) -> Tick:
     scheduled set.
     """
     args = binding.function.arguments.encode(cron.args, {})
-    jid = _jid(binding.jobtype, args, at)
-    fields: Mapping[str, Any] = {**binding.stamp.fields, "jid": jid, "at": at, "created_at": at}
-    job = Job(binding.jobtype, args, **fields)
+    jid = _jid([binding.jobtype, args, at])
+    stamp = binding.stamp
+    for options in cron.used:
+        stamp = stamp.using(options)
+    job = _job(stamp, binding.jobtype, args, jid, at)
+    if cron.used:  # with other options it is another job than that of another line
+        jid = _jid([jid, job.queue, job.retry, job.reserve_for, job.custom])
+        job = _job(stamp, binding.jobtype, args, jid, at)
     return Tick(at, jid, binding.jobtype, job.to_json())
 
 
-def _jid(jobtype: str, args: list[Any], at: datetime) -> str:
-    name = msgspec.json.encode([jobtype, args, at], order="deterministic")
+def _job(stamp: Stamp, jobtype: str, args: list[Any], jid: str, at: datetime) -> Job:
+    fields = {**stamp.fields, "jid": jid, "at": at, "created_at": at}
+    return replace(stamp, fields=fields).job(jobtype, args)
+
+
+def _jid(parts: list[Any]) -> str:
+    name = msgspec.json.encode(parts, order="deterministic")
     return hashlib.sha256(name).hexdigest()[:24]
 
 

@@ -129,6 +129,11 @@ class JobType(Generic[P]):
         """The app that it belongs to, and its function."""
         return self._binding
 
+    @property
+    def used(self) -> tuple[UsingOptions, ...]:
+        """What `using` was given, in order."""
+        return self._used
+
     async def push(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job, and return it once the server has it.
 

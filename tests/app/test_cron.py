@@ -6,6 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import anyio
+import msgspec
 import pytest
 
 from faktory_async import (
@@ -19,6 +20,7 @@ from faktory_async import (
     Worker,
 )
 from faktory_async.app._cron import Cron, cron_of
+from faktory_async.app._options import UsingOptions
 from faktory_async.app._schedule import Schedule
 from faktory_async.app._scheduler import HORIZON, MARGIN, Scheduler
 from faktory_async.net import Address, Connector
@@ -131,6 +133,51 @@ def test_a_tick_carries_what_its_job_says() -> None:
     assert b'"at":"2027-01-01T00:01:00Z"' in data
     assert b'"created_at":"2027-01-01T00:01:00Z"' in data
     assert b'"custom":{"by":"cron"}' in data
+
+
+def test_a_tick_carries_what_was_given_to_using() -> None:
+    app = App()
+
+    @app.cron("0 3 * * *")
+    @app.job(queue="reports", custom={"by": "cron"})
+    async def report(what: str = "all") -> None: ...
+
+    for queue in ("night", "bulk"):
+        other = report.using(queue=queue, retry=2).using(custom={"deep": True}, unique_for="10m")
+        app.cron("0 3 * * *")(other)
+    start = at("2027-01-01T00:00")
+    found = schedule_of(app).between(start, start + timedelta(days=1))
+    jobs = [msgspec.json.decode(tick.data) for tick in found]
+    custom = {"by": "cron", "deep": True, "unique_for": 600, "unique_until": "success"}
+    assert {(job["queue"], job["retry"]) for job in jobs} == {
+        ("reports", 25),
+        ("night", 2),
+        ("bulk", 2),
+    }
+    assert [job["custom"] for job in jobs if job["queue"] == "night"] == [custom]
+    assert {job["jid"] for job in jobs} == {tick.jid for tick in found}
+    assert len({tick.jid for tick in found}) == 3
+    assert found == schedule_of(app).between(start, start + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"delay": 60},
+        {"at": SPRING},
+        {"jid": "12345678"},
+        {"expires_in": 60},
+        {"expires_at": AUTUMN},
+    ],
+)
+def test_what_a_tick_has_from_its_timetable_cannot_be_given(options: UsingOptions) -> None:
+    app = App()
+
+    @app.job
+    async def report() -> None: ...
+
+    with pytest.raises(UsageError, match=rf"using\({next(iter(options))}=…\) cannot"):
+        app.cron("0 3 * * *")(report.using(**options))
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
