@@ -56,6 +56,7 @@ class _Supervisor:
         self._folder = folder
         self._patience = settings.grace + _PATIENCE
         self._stopping: signal.Signals | None = None
+        self._over = anyio.Event()
         self._news = anyio.Event()
         self._child: Process | None = None
         self._code = 0
@@ -65,7 +66,10 @@ class _Supervisor:
             group.start_soon(self._obey)
             group.start_soon(self._watch)
             await anyio.lowlevel.checkpoint()  # both have begun when the worker does
-            await self._keep_running()
+            try:
+                await self._keep_running()
+            finally:
+                self._over.set()
             group.cancel_scope.cancel()
         return self._code
 
@@ -85,6 +89,8 @@ class _Supervisor:
             self._command, env=self._environment, stdin=None, stdout=None, stderr=None
         ) as child:
             self._child = child
+            if self._stopping is not None:  # since before there was a process to be told
+                _send(child, signal.SIGTERM)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._end_at_news, child)
                 await child.wait()
@@ -102,7 +108,9 @@ class _Supervisor:
         child.kill()
 
     async def _watch(self) -> None:
-        async for changes in awatch(self._folder, watch_filter=PythonFilter()):
+        # It waits in a thread, which no cancellation reaches for up to 5 s, but this event does.
+        watching = awatch(self._folder, watch_filter=PythonFilter(), stop_event=self._over)
+        async for changes in watching:
             COMMAND.info("changed: %s; the worker starts again", _names(changes, self._folder))
             self._news.set()
 

@@ -1,11 +1,20 @@
 """`faktory-async dev` and `worker --reload`: a server in memory, and a worker that is reloaded."""
 
+import os
 import signal
+import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from faktory_async import Job
+from faktory_async.cli import _reload
+from faktory_async.cli._reload import _Supervisor
+from faktory_async.cli._settings import Settings
 from faktory_async.testing import FaktoryServer
 from tests.cli._process import Command, free_port, push, running
 
@@ -106,3 +115,42 @@ def test_a_worker_is_reloaded_with_the_options_it_had(
         push(faktory_server.url, Job("greet", ["Ada"]))
         command.says("bye, Ada")
         stops(command)
+
+
+@pytest.mark.asyncio
+async def test_the_end_waits_for_no_thread_that_watches_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = _Supervisor(Settings(app="dev_app:app"), os.environ, tmp_path)
+    supervisor._command = [sys.executable, "-c", "import signal; signal.pause()"]
+
+    async def watch(*_args: Any, stop_event: anyio.Event, **_options: Any) -> AsyncGenerator[None]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with anyio.CancelScope(shield=True):  # as a thread does
+            await stop_event.wait()
+        return
+        yield
+
+    monkeypatch.setattr(_reload, "awatch", watch)
+    with anyio.fail_after(30):
+        assert await supervisor.run() == 128 + signal.SIGTERM
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_is_just_being_started_is_told_to_stop_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = _Supervisor(Settings(app="dev_app:app", grace=60), os.environ, tmp_path)
+    supervisor._command = [sys.executable, "-c", "import signal; signal.pause()"]
+    start = anyio.open_process
+
+    async def late(*args: Any, **options: Any) -> anyio.abc.Process:
+        process = await start(*args, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while supervisor._stopping is None:
+            await anyio.lowlevel.checkpoint()
+        return process
+
+    monkeypatch.setattr(anyio, "open_process", late)
+    with anyio.fail_after(30):
+        assert await supervisor.run() == 128 + signal.SIGTERM
