@@ -7,6 +7,7 @@ from typing import Final, cast
 import anyio
 
 from faktory_async.model import Job
+from faktory_async.protocol import message_of
 from faktory_async.worker._current import the_job, the_run
 from faktory_async.worker._failure import bounded, failure
 from faktory_async.worker._fatal import ends_the_program
@@ -42,8 +43,8 @@ async def perform(
         if not run.expect(now()):
             return None
         runner = dispatch(job.jobtype)
-    except Exception as error:  # noqa: BLE001 - bytes that are no job, a source that is broken
-        return failure(error)
+    except BaseException as error:  # noqa: BLE001 - bytes that are no job, a source that is broken
+        return _failed(error, None, run)
     the_job.set(job)  # never reset: each run has a task, and so a context, of its own
     the_run.set(run)
     if run.on_begin is not None:
@@ -55,10 +56,10 @@ async def perform(
         else:
             with scope:
                 outcome = sound(await runner(job))
-    except GeneratorExit:
-        raise  # meant for this very coroutine
-    except BaseException as error:  # noqa: BLE001 - the job's failure, not ours
-        outcome = _raised(error, job, run)
+    except BaseException as error:
+        if _is_closed_by(error, run):
+            raise
+        outcome = _raised(error, job, run)  # the job's failure, not ours
     run.end()
     return _cancelled(None, job, run) if outcome is None else outcome
 
@@ -70,12 +71,30 @@ def sound(outcome: object) -> Outcome:
         TypeError: it is no outcome at all.
     """
     match outcome:
-        case Ack() | Discard():
+        case Ack():
             return outcome
+        case Discard():
+            return outcome if type(outcome.reason) is str else Discard(reason=_text(outcome.reason))
         case Fail() | Retry() | Dead():
             return bounded(outcome)
         case _:
             raise TypeError(f"a runner must return an Outcome, not {type(outcome).__name__}")
+
+
+def _text(value: object) -> str:
+    """Return what a value says, for the log; it may be an exception that says nothing."""
+    return message_of(value) if isinstance(value, BaseException) else str(value)
+
+
+def _is_closed_by(error: BaseException, run: Run) -> bool:
+    """Tell whether somebody closes this very coroutine, which he does in a context of his own."""
+    return type(error) is GeneratorExit and the_run.get(None) is not run
+
+
+def _failed(error: BaseException, job: Job | None, run: Run) -> Outcome:
+    if ends_the_program(error):
+        run.fatal = error
+    return failure(error, job)
 
 
 def _raised(error: BaseException, job: Job, run: Run) -> Outcome:
@@ -91,9 +110,7 @@ def _raised(error: BaseException, job: Job, run: Run) -> Outcome:
         error = rest
     elif issubclass(kind, (*cancelled, CutShort)):
         return _cancelled(error, job, run)
-    if ends_the_program(error):
-        run.fatal = error
-    return failure(error, job)
+    return _failed(error, job, run)
 
 
 def _without(

@@ -95,6 +95,7 @@ class Whole(ExceptionGroup[Exception]):
     [
         (HomeMade("own"), f"{__name__}.HomeMade"),
         (StopAsyncIteration(), "StopAsyncIteration"),
+        (GeneratorExit(), "GeneratorExit"),
         (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
         (ExceptionGroup("group", [ValueError()]), "ExceptionGroup"),
         (Whole("group", [ValueError(), TypeError()]), f"{__name__}.Whole"),

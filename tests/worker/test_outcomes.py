@@ -1,5 +1,6 @@
 """Every kind of outcome, all the way from a runner to the bytes that the server gets."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,16 +24,20 @@ BUSY = error("context deadline exceeded")
 
 
 class Source:
-    """Ends every job the same way; the jobtype `stuck` never ends."""
+    """Ends every job the same way, or raises when it is asked for one; `stuck` never ends."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+    def __init__(self, outcome: Outcome | BaseException) -> None:
+        self.outcome: Any = outcome
 
     def resolve(self, jobtype: str) -> Runner:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+
         async def run(job: Job) -> Outcome:
             if jobtype == "stuck":
                 await anyio.sleep_forever()
-            return self.outcome
+            ended: Outcome = self.outcome
+            return ended
 
         return run
 
@@ -106,6 +111,25 @@ async def test_a_discard_is_acked_and_logged(caplog: pytest.LogCaptureFixture) -
         assert ended == Counts(discarded=1)
         assert story(peer) == ["ACK"]
     assert f"job {JOB} (order): discarded: not wanted" in caplog.text
+
+
+class Wordless(Exception):  # noqa: N818 - by its character
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [(ValueError("old"), "old"), (Wordless(), "(its text cannot be read: RuntimeError)"), (7, "7")],
+)
+async def test_what_a_discard_gives_for_its_reason_may_be_anything(
+    caplog: pytest.LogCaptureFixture, reason: Any, text: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with peering() as peer:
+        ended = await work(peer, Discard(reason=reason), Job("order", jid=JOB))
+        assert ended == Counts(discarded=1)
+    assert f"job {JOB} (order): discarded: {text}" in caplog.text
 
 
 @pytest.mark.parametrize("skew", [-60, 0, 60])
@@ -336,6 +360,26 @@ async def test_what_a_source_says_of_a_cause_is_cut_to_what_the_server_keeps() -
         assert failure["errtype"] == "é" * 50
         assert failure["message"] == "m?" * 500
         assert failure["backtrace"] == ["x" * 1_000] * 50
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), GeneratorExit()])
+async def test_a_source_that_raises_when_it_is_asked_fails_the_job_alone(
+    error: BaseException,
+) -> None:
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        async with running(Worker(Source(error), dial=peer.dial)) as run:
+            fail = await peer.saw("FAIL")
+            assert fail.json["errtype"].endswith(type(error).__name__)
+            await run.stop()
+
+
+async def test_a_source_that_ends_the_program_fails_the_job_and_ends_the_worker() -> None:
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        with pytest.raises(SystemExit):
+            await Worker(Source(SystemExit(3)), dial=peer.dial).run()
+        assert peer.reports() == [("FAIL", JOB)]
 
 
 async def test_details_name_nothing_that_was_delivered() -> None:
