@@ -12,6 +12,7 @@ from faktory_async.worker._outcome import Dead, Fail, Retry
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 # The options of Enterprise that tie a job to something outside of it: a batch, a lock, a record.
 _TIES: Final = frozenset({"bid", "unique_for", "unique_until", "expires_at", "track"})
+_NAMES: Final = ("jid", "jobtype", "queue", "args")
 _DEFAULT_RETRY: Final = 25
 _MOST: Final = 1_000_000_000  # failures of one job
 
@@ -65,9 +66,9 @@ class Original:
             custom = _object(fields.get("custom"), _fields)
             failure = _object(fields.get("failure"), _members)
             retry = _retry(fields.get("retry", Raw(b"null")))
-        except _UNREADABLE:
-            return None
-        if not {"jid", "jobtype", "queue", "args"} <= fields.keys():
+            for name in _NAMES:
+                bytes(fields[name]).decode()  # what is copied must be text all the same
+        except (*_UNREADABLE, KeyError):
             return None
         return Original(fields, custom, failure, _DEFAULT_RETRY if retry is None else retry)
 

@@ -106,6 +106,9 @@ def test_an_option_of_enterprise_ties_a_job(key: str) -> None:
         b'{"jid":"12345678"',
         b'{"jid":"12345678","jobtype":"a","queue":"q"}',
         fetched(retry=1.5),
+        b'{"jid":"12345678","jobtype":"a\xff","queue":"q","args":[]}',
+        b'{"jid":"12345678","jobtype":"a","queue":"q\xff","args":[]}',
+        b'{"jid":"12345678","jobtype":"a","queue":"q","args":["\xff"]}',
         b'{"jid":"12345678","jobtype":"a","queue":"q","args":%b}' % DEEP,
     ],
 )
