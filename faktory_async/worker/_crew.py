@@ -330,9 +330,10 @@ class Crew:
     def _spent(self) -> None:
         self._phases.lifecycle.advance(Phase.QUIET, "max_jobs")
 
-    def _found_nothing(self) -> None:
+    def _found_nothing(self, *, asked: bool) -> None:
         # What the last handler pushed, a FETCH that left before its end may have missed.
-        if not self._runs and self._fetchers.sent > self._sent_before_last_end:
+        missed = asked and self._fetchers.sent <= self._sent_before_last_end
+        if not self._runs and not missed:
             self._phases.lifecycle.advance(Phase.TERMINATING, "burst: there is nothing left to do")
 
     # -- the end ------------------------------------------------------------------------------
@@ -394,9 +395,9 @@ class Crew:
         with anyio.move_on_after(_FINALLY):
             await self._idle.wait()
         for run in self._runs:
-            _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
-            self._interrupted.append(run.jid)
-            self._reports.add(run, INTERRUPTED)
+            if not run.reported:
+                _log.error("%s does not heed its cancellation: it is reported as interrupted", run)
+                self._report(run, INTERRUPTED)
 
 
 def _in_short(failed: Fail) -> str:

@@ -7,7 +7,7 @@ fetcher waits for besides it may be cut short, the FETCH itself is awaited.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from faktory_async.errors import FaktoryError, InvalidJobError, ServerError
 from faktory_async.model import Envelope
@@ -30,6 +30,10 @@ _PATIENCE: Final = 15.0
 _IDLE: Final = 2.0
 
 
+class _OnNothing(Protocol):
+    def __call__(self, *, asked: bool) -> object: ...
+
+
 class Fetchers:
     """All fetchers of one run: one while there is little to do, and more under load.
 
@@ -49,7 +53,8 @@ class Fetchers:
         sent: How many FETCHes were sent.
         last_fetch: When one was last sent, on the clock of `time.time`; None before the first.
         on_first: Called when the first one was sent.
-        on_nothing: Called when one that named every queue has found nothing, and no other is out.
+        on_nothing: Called when one that named every queue has found nothing, and no other is out;
+            or when there is no queue to name.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Fetchers:
         self.sent = 0
         self.last_fetch: float | None = None
         self.on_first: Callable[[], object] | None = None
-        self.on_nothing: Callable[[], object] | None = None
+        self.on_nothing: _OnNothing | None = None
         self.gate = gate
         self.phases = phases
         self.riders = riders
@@ -98,10 +103,10 @@ class Fetchers:
             self.on_first()
         self.last_fetch = time.time()
 
-    def found_nothing(self) -> None:
-        """Note that a FETCH which named every queue has found nothing."""
+    def found_nothing(self, *, asked: bool) -> None:
+        """Note that nothing was found: by a FETCH which named every queue, or for want of any."""
         if self.on_nothing is not None and not self.fetching:
-            self.on_nothing()
+            self.on_nothing(asked=asked)
 
     def spare(self) -> bool:
         """Tell a fetcher whether it may leave; the last one may not."""
@@ -175,6 +180,8 @@ class Fetcher:
     async def _wait(self) -> bool:
         with self._phases.before(Phase.QUIET):
             self._leaving = await self._gate.room(_IDLE)
+            if not (self._leaving or self._gate.asked):
+                self._fetchers.found_nothing(asked=False)
         return self._leaving or not self._fetchers.spare()
 
     def _stay(self) -> None:
@@ -257,7 +264,7 @@ class Fetcher:
             # In a stall the server may have lost a job by this; it does not say which.
             _log.warning("a FETCH was answered by an error: %s", problem)
         if problem is None and complete:
-            self._fetchers.found_nothing()
+            self._fetchers.found_nothing(asked=True)
         if self._fetchers.spare():
             return False
         if problem is not None:

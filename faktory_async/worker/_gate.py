@@ -24,6 +24,7 @@ class Gate:
         queues: May be replaced at any time, by any thread.
         leaving: How many FETCHes are about to leave.
         brought: How many jobs were brought.
+        asked: The queues that were last to be fetched from, with room or not.
         complete: Whether the FETCH that was last let through names every queue.
         on_spent: Called when as many jobs were brought as may be.
         on_room: Called when a limited queue has room again, no FETCH under way names it, and nobody
@@ -43,7 +44,7 @@ class Gate:
         self.on_room: Callable[[], None] = _nothing
         self._riders = riders
         self._waiting: list[Event] = []
-        self._asked: Sequence[str] = ()
+        self.asked: Sequence[str] = ()
         self._out: list[Sequence[str]] = []
 
     @property
@@ -57,9 +58,9 @@ class Gate:
         """Take a slot and return the queues to name; nothing where there is no room."""
         if self._most is not None and self.brought + len(self._out) >= self._most:
             return ()
-        self._asked = self.queues()
-        names = self.slots.open(self._asked)
-        self.complete = len(names) == len(self._asked)
+        self.asked = self.queues()
+        names = self.slots.open(self.asked)
+        self.complete = len(names) == len(self.asked)
         if names:
             self.slots.take(names)
             self._out.append(names)
@@ -133,7 +134,7 @@ class Gate:
     def _unwatched(self) -> bool:
         """Whether a queue has room, and a job that comes there would not be brought at once."""
         watched = {queue for names in self._out for queue in names}
-        return any(queue not in watched for queue in self.slots.open(self._asked))
+        return any(queue not in watched for queue in self.slots.open(self.asked))
 
 
 def _nothing() -> None: ...

@@ -7,7 +7,6 @@ from typing import Final, TypeVar, cast
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 
-from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.worker._child import call, work
 from faktory_async.worker._current import current_run
@@ -43,8 +42,6 @@ class Kinds:
     def __init__(self, concurrency: int, *, threads: int | None, processes: int | None) -> None:
         threads = min(concurrency, _MOST_THREADS) if threads is None else threads
         processes = min(concurrency, os.cpu_count() or 1) if processes is None else processes
-        if threads < 1 or processes < 1:
-            raise UsageError("a worker needs at least 1 thread and 1 process")
         self.threads: Final = CapacityLimiter(threads)
         self._processes = CapacityLimiter(processes)
 

@@ -79,8 +79,10 @@ def check_limits(limits: Mapping[str, int] | None) -> dict[str, int]:
     if checked:
         Fetch(tuple(checked))
     for queue, limit in checked.items():
-        if limit < 1:
-            raise UsageError(f"the limit of queue {queue!r} is {limit!r}, and not at least 1")
+        if type(limit) is not int or limit < 1:
+            raise UsageError(
+                f"the limit of queue {queue!r} is {limit!r}, and no whole number of 1 or more"
+            )
     return checked
 
 

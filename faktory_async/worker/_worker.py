@@ -156,6 +156,7 @@ class Worker:
         **listeners: Unpack[Listeners],
     ) -> None:
         _check_counts(concurrency=concurrency, max_fetchers=max_fetchers, max_jobs=max_jobs)
+        _check_counts(threads=threads, processes=processes)
         target = Target(url, dial, tls, timeouts).completed(handlers)
         dial, tls, timeouts = target.dial, target.tls, target.timeouts
         _check_words(beat, interrupted, has_dial=dial is not None)
@@ -173,7 +174,7 @@ class Worker:
         default = default_handler and kinds.runner(registered("unknown types", default_handler))
         address = Address.resolve(target.url)
         identity = Identity(
-            wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=tuple(labels)
+            wid=self.wid, hostname=socket.gethostname(), pid=os.getpid(), labels=_words(labels)
         )
         self._started = False
         self._phases = Phases()
@@ -345,7 +346,7 @@ class Worker:
         Cancelled, handlers are cut short at once; every job in hand is reported, within 4 s, before
         the cancellation goes on.
         """
-        if self._started:
+        if self._started or self._home is not None:  # or `run_one` is under way
             raise UsageError("a worker runs once: make another one")
         self._started = True
         home = self._home = Home.of_this_task()
@@ -360,7 +361,7 @@ class Worker:
 
         Raises and cancelled: as `run`.
         """
-        if self._started and self._home is not None:
+        if self._home is not None:
             raise UsageError("a worker runs once: make another one")
         self._home = Home.of_this_task()
         try:
@@ -470,7 +471,13 @@ def _check_words(beat: str | None, interrupted: str, *, has_dial: bool) -> None:
         raise UsageError("interrupted is 'fail' or 'requeue'")
 
 
+def _words(labels: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise UsageError(f"labels is a sequence of words, not {labels!r}")
+    return tuple(labels)
+
+
 def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UsageError(f"{name} is at least 1")
+        if count is not None and (type(count) is not int or count < 1):
+            raise UsageError(f"{name} is a whole number and at least 1, not {count!r}")

@@ -42,6 +42,31 @@ async def test_a_burst_of_nothing_asks_once() -> None:
         assert (details.acked, len(peer.of("FETCH"))) == (0, 1)
 
 
+async def test_a_burst_without_a_queue_to_ask_ends_too() -> None:
+    async with peering() as peer:
+        with anyio.fail_after(60):
+            details = await worker_of(peer, burst=True, queues=list).run()
+        assert details.reason == "burst: there is nothing left to do"
+        assert peer.of("FETCH") == []
+
+
+async def test_a_burst_waits_for_the_handler_that_ran_when_queues_were_none() -> None:
+    asked = 0
+
+    def queues() -> list[str]:
+        nonlocal asked
+        asked += 1
+        return ["default"] if asked == 1 else []
+
+    async def slow(job: Job) -> None:
+        await anyio.sleep(30)
+
+    async with peering() as peer:
+        peer.offer(*jobs(1))
+        details = await worker_of(peer, slow, burst=True, queues=queues).run()
+        assert details.acked == 1
+
+
 async def test_a_burst_waits_for_a_handler_and_works_what_that_one_pushes() -> None:
     async def slow(job: Job) -> None:
         await anyio.sleep(7)
@@ -157,7 +182,17 @@ async def test_while_it_runs_there_is_no_second_run() -> None:
             await run.stop()
 
 
+async def test_a_worker_does_not_run_beside_its_run_one() -> None:
+    async with peering() as peer, anyio.create_task_group() as group:
+        worker = worker_of(peer)
+        group.start_soon(worker.run_one)
+        await peer.saw("FETCH")
+        for call in (worker.run, worker.run_one):
+            with pytest.raises(UsageError, match="runs once"):
+                await call()
+
+
 @pytest.mark.parametrize("count", [0, -1])
 async def test_max_jobs_is_at_least_one(count: int) -> None:
-    with pytest.raises(UsageError, match="max_jobs is at least 1"):
+    with pytest.raises(UsageError, match="max_jobs is a whole number"):
         Worker({}, max_jobs=count)

@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from faktory_async import Job, StopDetails, UsageError, Worker
-from faktory_async.worker import Handler
+from faktory_async.worker import Handler, Outcome
 from faktory_async.worker._crew import Crew
 from faktory_async.worker._lifecycle import Lifecycle, Phase
+from faktory_async.worker._outcome import INTERRUPTED
 from tests.worker.peer import Peer, bulk, peering
 from tests.worker.running import Running, running, with_crew
 
@@ -246,6 +247,36 @@ async def test_a_cut_handler_that_raises_fails_with_its_own_words() -> None:
     [fail] = peer.of("FAIL")
     assert fail.json["errtype"] == "ExceptionGroup"
     assert details == StopDetails(reason="stop()", failed=1)
+
+
+async def test_the_end_of_a_deaf_handlers_job_is_told_when_it_is_reported() -> None:
+    told: list[tuple[str, Outcome]] = []
+
+    def note(job: Job, outcome: Outcome) -> None:
+        told.append((job.jid, outcome))
+
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        worker = Worker({"order": deaf}, dial=peer.dial, grace=5, on_job_end=note)
+        async with running(worker) as run:
+            await peer.saw("FETCH", 2)
+            await run.stop()
+    assert told == [(JOB, INTERRUPTED)]
+
+
+async def test_a_deaf_handler_that_was_failed_for_its_timeout_was_not_interrupted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB))
+        worker = Worker(dial=peer.dial, grace=5)
+        worker.register("order", deaf, timeout=5)
+        async with running(worker) as run:
+            await peer.saw("FAIL")
+            details = await run.stop()
+        assert peer.reports() == [("FAIL", JOB)]
+    assert details == StopDetails(reason="stop()", failed=1)
+    assert "is reported as interrupted" not in caplog.text
 
 
 async def test_a_deaf_handler_is_reported_in_time_and_waited_for() -> None:
