@@ -1,11 +1,13 @@
 """From a handler to its runner: on the event loop, in a thread, or in a process."""
 
+import math
 import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
+from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, to_process, to_thread
 
 from faktory_async.model import Job
 from faktory_async.worker._child import call, work
@@ -17,6 +19,8 @@ from faktory_async.worker._outcome import Ack, Outcome
 R = TypeVar("R")
 
 _MOST_THREADS: Final = 100
+# Seconds; processes that were idle for five minutes may be ended.
+_SURELY_THERE: Final = 240.0
 _DONE: Final = Ack()
 
 
@@ -34,9 +38,6 @@ class Kinds:
 
     Attributes:
         threads: The places for `def` handlers.
-
-    Raises:
-        UsageError: there is less than one of either.
     """
 
     def __init__(self, concurrency: int, *, threads: int | None, processes: int | None) -> None:
@@ -44,6 +45,8 @@ class Kinds:
         processes = min(concurrency, os.cpu_count() or 1) if processes is None else processes
         self.threads: Final = CapacityLimiter(threads)
         self._processes = CapacityLimiter(processes)
+        self._unlimited = CapacityLimiter(math.inf)
+        self._idle: list[float] = []  # processes that wait for a job, by when they ended one
 
     def runner(self, registration: Registration) -> Runner:
         """Return what works a job by this handler."""
@@ -84,13 +87,30 @@ class Kinds:
         self, handler: Handler, job: Job, tell: Callable[[BaseException, Job], R]
     ) -> Ack | R:
         """Call a `def` handler in a process, which is killed by a cancellation."""
-        limiter = self._processes
+        run = current_run()
         try:
-            return await to_process.run_sync(
-                work, handler, job, tell, cancellable=True, limiter=limiter
-            )
+            with run.by_scope():
+                async with self._processes:
+                    await self._have_one()
+                    told = await to_process.run_sync(
+                        work, handler, job, tell, cancellable=True, limiter=self._unlimited
+                    )
+                    self._idle.append(time.monotonic())
+                    return told
         except BrokenWorkerProcess as error:
             raise ChildProcessError("the process died before the job was done") from error
+        raise run.timeout_error() if run.timed_out else CutShort
+
+    async def _have_one(self) -> None:
+        """See to it that a process is idle.
+
+        One that is cancelled while it starts would be left behind, so nothing cancels that.
+        """
+        if self._idle and self._idle.pop() > time.monotonic() - _SURELY_THERE:
+            return
+        self._idle.clear()
+        with CancelScope(shield=True):
+            await to_process.run_sync(int, limiter=self._unlimited)
 
 
 def _on_the_loop(handler: Handler) -> Runner:

@@ -3,6 +3,8 @@
 import contextvars
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -11,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.from_thread
+import anyio.to_process
 import pytest
 import uvloop
 
@@ -354,6 +357,49 @@ async def test_a_process_can_end_the_worker() -> None:
         with pytest.raises(SystemExit):
             await in_processes(leave=leave)(peer).run()
         assert peer.reports() == [("FAIL", job.jid)]
+
+
+def start_programs(job: Job) -> None:
+    subprocess.run([sys.executable, "-c", "print('hello')"], check=True)
+    said = subprocess.run([sys.executable, "-c", "input()"], check=False, stderr=subprocess.PIPE)
+    assert b"EOFError" in said.stderr
+    os.write(1, b"hello")
+
+
+async def test_programs_that_a_process_starts_are_kept_off_its_pipes() -> None:
+    jobs = [Job("start_programs"), Job("succeed")]
+    handlers = in_processes(start_programs=start_programs, succeed=succeed)
+    assert await ended(handlers, *jobs) == [{"jid": job.jid} for job in jobs]
+
+
+@pytest.mark.parametrize("how", ["timeout", "stop"])
+async def test_a_process_is_not_left_behind_that_was_to_be_killed_while_it_started(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    started: list[anyio.abc.Process] = []
+    start = anyio.open_process
+    beginning = anyio.Event()
+
+    async def slowly(*args: Any, **options: Any) -> anyio.abc.Process:
+        process = await start(*args, **options)
+        started.append(process)
+        beginning.set()
+        return process
+
+    def worker(peer: Peer) -> Worker:
+        worker = Worker(dial=peer.dial, grace=0)
+        timeout = 0.01 if how == "timeout" else 60
+        worker.register("succeed", succeed, run_in="process", timeout=timeout)
+        return worker
+
+    monkeypatch.setattr("anyio.to_process.open_process", slowly)
+    async with working(worker, Job("succeed")) as (peer, run):
+        await beginning.wait()
+        if how == "stop":
+            await run.stop()
+        await peer.saw("FAIL")
+    idle = [process for process, _ in anyio.to_process._process_pool_idle_workers.get()]
+    assert [process for process in started if process.returncode is None] == idle
 
 
 async def test_a_process_is_killed_at_its_timeout() -> None:
