@@ -26,7 +26,7 @@ from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Outage
 from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome, Retry
-from faktory_async.worker._perform import perform
+from faktory_async.worker._perform import perform, too_late
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._roster import Roster
@@ -314,7 +314,8 @@ class Crew:
     def _overdue(self, run: Run) -> None:
         _log.error("%s goes on beyond its deadline and keeps its slot: it is failed now", run)
         error = run.timeout_error()
-        self._report(run, failure(error) if run.job is None else run.judge(error, run.job))
+        job = run.job
+        self._report(run, failure(error) if job is None else too_late(run, error, job))
 
     def _stop_for(self, error: BaseException) -> None:
         if self._error is None:

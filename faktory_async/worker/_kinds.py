@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, to_process, to_thread
 
@@ -74,7 +74,15 @@ class Kinds:
         """
         run = current_run()
         with run.by_scope():
-            return await to_thread.run_sync(function, limiter=self.threads)
+            told = await to_thread.run_sync(_attempt, function, limiter=self.threads)
+            if not isinstance(told, _Raised):
+                return told
+            error = told.error
+            del told
+            try:
+                raise error
+            finally:
+                del error  # which knows this call: a circle
         raise run.timeout_error() if run.timed_out else CutShort
 
     def _in_a_process(self, handler: Handler) -> Runner:
@@ -111,6 +119,18 @@ class Kinds:
         self._idle.clear()
         with CancelScope(shield=True):
             await to_process.run_sync(int, limiter=self._unlimited)
+
+
+class _Raised(NamedTuple):
+    error: Exception
+
+
+def _attempt(function: Callable[[], R]) -> R | _Raised:
+    """Call it, and return what it raises: the wait for a thread would leave a circle with that."""
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001 - raised again by the handler's own task
+        return _Raised(error)
 
 
 def _on_the_loop(handler: Handler) -> Runner:

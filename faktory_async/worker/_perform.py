@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import anyio
 
+from faktory_async.errors import JobTimeoutError
 from faktory_async.model import Job
 from faktory_async.protocol import message_of
 from faktory_async.worker._current import the_job, the_run
@@ -128,11 +129,19 @@ def _cancelled(error: BaseException | None, job: Job, run: Run) -> Outcome:
     if run.timed_out:
         # The traceback of the cancellation tells where the handler was.
         trace = None if error is None else error.__traceback__
-        return run.judge(run.timeout_error().with_traceback(trace), job)
+        return too_late(run, run.timeout_error().with_traceback(trace), job)
     if error is None:
         return Fail(errtype="Cancelled", message=_BY_SOMEBODY_ELSE)
     failed = failure(error, job)
     return failed if failed.message else _explained(failed)
+
+
+def too_late(run: Run, error: JobTimeoutError, job: Job) -> Outcome:
+    """Return what is reported of a handler whose deadline has passed, whatever its judge does."""
+    try:
+        return sound(run.judge(error, job))
+    except BaseException as raised:  # noqa: BLE001 - by a policy of the program's own
+        return _failed(raised, job, run)
 
 
 def _explained(failed: Fail) -> Fail:

@@ -56,9 +56,17 @@ def _asked(function: Choice) -> Choice:
 
 def _weighted(weights: dict[str, float]) -> Choice:
     for queue, weight in weights.items():
-        if not 0 < weight < math.inf:
-            raise UsageError(f"the weight of queue {queue!r} is {weight!r}, and not above 0")
-    return lambda: _draw(weights)
+        if not _is_weight(weight):
+            raise UsageError(f"the weight of queue {queue!r} is {weight!r}, and no number above 0")
+    numbers = {queue: float(weight) for queue, weight in weights.items()}
+    return lambda: _draw(numbers)
+
+
+def _is_weight(weight: float) -> bool:
+    try:
+        return 0 < float(weight) < math.inf
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _draw(weights: dict[str, float]) -> Sequence[str]:

@@ -118,7 +118,8 @@ class Run(Struct, eq=False):
         Args:
             until: The new end, in Unix seconds.
         """
-        self.reservation.seconds = until - self.reservation.began.wall
+        seconds = until - self.reservation.began.wall
+        self.reservation.seconds = max(seconds, self.reservation.seconds)  # it never shortens one
         self._set_deadline()
 
     def postpone(self, seconds: float) -> None:

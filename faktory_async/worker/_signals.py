@@ -46,7 +46,7 @@ class Signals:
         """Obey signals until cancelled; then they do again what they did before."""
         numbers = _known(_QUIET, _SHOW, *_STOP)
         if _LOOPS_RECEIVE_THEM:
-            with anyio.open_signal_receiver(*numbers) as signals:
+            with _restored(numbers), anyio.open_signal_receiver(*numbers) as signals:
                 async for number in signals:
                     self.received(number)
         else:
@@ -70,6 +70,24 @@ class Signals:
 
 def _known(*names: str) -> list[signal.Signals]:
     return [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+
+
+@contextmanager
+def _restored(numbers: Sequence[signal.Signals]) -> Generator[None]:
+    """Let signals do afterwards what they did before; asyncio gives them back to the system."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # What a loop has put there does nothing without what the loop has forgotten.
+            if handler is not None and not _is_a_loops(handler):
+                signal.signal(number, handler)
+
+
+def _is_a_loops(handler: object) -> bool:
+    module: object = getattr(handler, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] in ("asyncio", "uvloop")
 
 
 @contextmanager

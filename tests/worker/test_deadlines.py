@@ -11,7 +11,7 @@ import pytest
 
 from faktory_async import Job, UsageError, Worker
 from faktory_async.model import World, use_world, world
-from faktory_async.worker import extend_deadline
+from faktory_async.worker import Outcome, extend_deadline, judge_timeout
 from tests.worker.peer import Line, peering
 from tests.worker.running import running
 from tests.worker.virtual import VirtualLoop
@@ -226,8 +226,12 @@ async def test_an_exception_in_the_cleanup_is_the_failure() -> None:
     assert fail.json["errtype"] == "ValueError"
 
 
-@pytest.mark.parametrize("moved", [300, 40])
-async def test_a_handler_can_move_its_deadline_with_its_reservation(moved: float) -> None:
+@pytest.mark.parametrize(("moved", "ends"), [(300, 300), (40, 60)])
+async def test_a_handler_can_move_its_deadline_with_its_reservation(
+    moved: float, ends: float
+) -> None:
+    """The server never shortens a reservation."""
+
     async def order(job: Job) -> None:
         extend_deadline(world().utcnow() + timedelta(seconds=moved))
         await anyio.sleep_forever()
@@ -240,7 +244,27 @@ async def test_a_handler_can_move_its_deadline_with_its_reservation(moved: float
                 fail = await peer.saw("FAIL")
                 await run.stop()
     assert fail.json["errtype"] == "faktory_async.errors.JobTimeoutError"
-    assert moved - 5 <= fail.at - fetch.at < moved - 4.9
+    assert ends - 5 <= fail.at - fetch.at < ends - 4.9
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_a_judge_that_raises_fails_the_job_that_took_too_long(*, heeds: bool) -> None:
+    def judge(error: Exception, job: Job) -> Outcome:
+        raise IndexError("no such backoff")
+
+    async def order(job: Job) -> None:
+        judge_timeout(judge)
+        with anyio.CancelScope(shield=not heeds):
+            await (anyio.sleep_forever() if heeds else anyio.sleep(100))
+
+    handler = order if heeds else deaf_to(order)
+    async with peering() as peer:
+        peer.offer(Job("order", jid=JOB, reserve_for=60))
+        async with running(Worker({"order": handler}, dial=peer.dial)) as run:
+            fail = await peer.saw("FAIL")
+            await run.stop()
+        assert peer.reports() == [("FAIL", JOB)]
+    assert (fail.json["errtype"], fail.json["message"]) == ("IndexError", "no such backoff")
 
 
 def test_a_deadline_is_moved_by_an_aware_time_and_in_a_handler() -> None:

@@ -1,6 +1,8 @@
 """`def` handlers, in threads and in processes: in real time, which is the only one they know."""
 
 import contextvars
+import gc
+import logging
 import os
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 import uvloop
 
 from faktory_async import Job, UsageError, Worker, current_job
+from faktory_async.worker._run import Run
 from tests.worker.peer import Peer, peering
 from tests.worker.running import Running, running
 
@@ -90,6 +93,26 @@ async def test_a_thread_fails_its_job_by_what_it_raises() -> None:
     [fail] = await ended(lambda peer: Worker({"plain": plain}, dial=peer.dial), Job("plain"))
     assert (fail["errtype"], fail["message"]) == ("ValueError", "boom")
     assert "in plain" in fail["backtrace"][0]
+
+
+async def test_what_a_thread_raises_is_freed_as_soon_as_it_is_reported(
+    anyio_backend_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "faktory_async.worker")  # records hold what they tell of
+    if anyio_backend_name == "trio":
+        pytest.skip("trio leaves circles of its own")
+
+    def plain(job: Job) -> None:
+        raise ValueError("boom")
+
+    jobs = [Job("plain") for _ in range(10)]
+    gc.collect()
+    gc.disable()
+    try:
+        await ended(lambda peer: Worker({"plain": plain}, dial=peer.dial), *jobs)
+        assert [each for each in gc.get_objects() if type(each) is Run] == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])

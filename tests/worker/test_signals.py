@@ -168,6 +168,30 @@ def test_where_signals_are_not_obeyed_an_interrupt_still_ends_the_run_in_order(
     assert "processed 1 failures 1" in rest
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_signals_do_afterwards_what_they_did_before(backend: str) -> None:
+    def mine(number: int, _frame: object) -> None:
+        raise AssertionError(number)
+
+    async def main() -> None:
+        before = signal.getsignal(INT)
+        signals = _signals.Signals(Lifecycle(lambda: None), lambda: "nothing")
+        async with anyio.create_task_group() as group:
+            group.start_soon(signals.obey, Home.of_this_task())
+            await anyio.wait_all_tasks_blocked()
+            assert signal.getsignal(TERM) is not mine
+            group.cancel_scope.cancel()
+        assert signal.getsignal(INT) == before
+
+    options = {"use_uvloop": True} if backend == "uvloop" else {}
+    usual = signal.signal(TERM, mine)
+    try:
+        anyio.run(main, backend="trio" if backend == "trio" else "asyncio", backend_options=options)
+        assert signal.getsignal(TERM) is mine
+    finally:
+        signal.signal(TERM, usual)
+
+
 def test_signals_are_received_in_the_main_thread_only() -> None:
     answers: list[bool] = [can_receive_signals()]
     thread = threading.Thread(target=lambda: answers.append(can_receive_signals()))
