@@ -330,7 +330,12 @@ class App(Router):
                 print(ran.result)
 
         For scripts of one file, notebooks and bug reports.
+
+        Raises:
+            UsageError: the app is open already, and pushes to the server that it was opened for.
         """
+        if here() in self._opened:
+            raise UsageError("the app is open already: write `async with app.in_memory()` alone")
         async with EmbeddedServer() as server:
             with self.aimed_at(server.url, server.dial):
                 async with self:

@@ -8,7 +8,7 @@ not fit fails where it was written.
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import GenericAlias
@@ -64,13 +64,22 @@ class Arguments:
         parameters: Its parameters, in order, without the context.
         strict: Whether a worker takes nothing but the types as they are; else texts of numbers
             will do for numbers, as languages without types send them.
+        redact: Parameters of which an error shows no value.
 
     Raises:
         UsageError: a type that JSON cannot carry.
     """
 
-    def __init__(self, jobtype: str, parameters: Sequence[Parameter], *, strict: bool) -> None:
+    def __init__(
+        self,
+        jobtype: str,
+        parameters: Sequence[Parameter],
+        *,
+        strict: bool,
+        redact: Collection[str] = (),
+    ) -> None:
         self.names: Final = tuple(parameter.name for parameter in parameters)
+        self._redact = redact
         self._jobtype = jobtype
         self._parameters = tuple(parameters)
         self._strict = strict
@@ -202,9 +211,11 @@ class Arguments:
         if index is None:
             return ArgumentsError(self._missing(said), path=f"args{inside}")
         number = int(index[1]) + offset
+        inside = inside[index.end() :]
+        if self._name(number) in self._redact:
+            said, inside = "Expected another value", ""  # than one that is nobody's business
         return ArgumentsError(
-            f"{said} for {self._name(number)!r} of {self._jobtype}",
-            path=f"args[{number}]{inside[index.end() :]}",
+            f"{said} for {self._name(number)!r} of {self._jobtype}", path=f"args[{number}]{inside}"
         )
 
     def _name(self, number: int) -> str:

@@ -113,7 +113,7 @@ class Function:
             plain = [signature.parameters[name] for name in names[1:]]
             signature = signature.replace(parameters=plain)
         parameters = parameters_of(self._jobtype, signature, hints)
-        arguments = Arguments(self._jobtype, parameters, strict=self._strict)
+        arguments = Arguments(self._jobtype, parameters, strict=self._strict, redact=self._redact)
         self._compiled = arguments, bool(context)
 
 

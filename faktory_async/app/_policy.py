@@ -82,7 +82,7 @@ class Retries(Struct, frozen=True, kw_only=True):
         fatal: Which exceptions are not: the job goes to the dead set at once.
 
     Raises:
-        UsageError: `max` is not a number of 1 or more.
+        UsageError: `max` is not a number of 1 or more, or another one is not what it should be.
     """
 
     max: int = 25
@@ -93,6 +93,8 @@ class Retries(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.max < 1:
             raise UsageError('Retries(max=...) is 1 or more; write retry="dead" or retry="discard"')
+        if not isinstance(self.backoff, Backoff | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            raise UsageError('a backoff is a Backoff, such as Backoff.exponential("10s")')
         for name in ("on", "fatal"):
             try:
                 isinstance(None, getattr(self, name))

@@ -270,8 +270,9 @@ class Router:
 
         Raises:
             DuplicateJobTypeError: a type is another function's.
-            UsageError: the router was included already, or is an app.
+            UsageError: the router was included already, or is an app; or this one was included.
         """
+        self._check_is_open()
         if router is self:
             raise UsageError("a router does not include itself")
         for binding in router.hand_over(lambda each: self._check(prefix + each.jobtype, each)):
@@ -297,10 +298,13 @@ class Router:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _make(self, binding: Binding) -> JobType[...]:
+    def _check_is_open(self) -> None:
         if self._given_away:
             # It was included before its module was read to the end.
             raise UsageError("the router was included already: include it when all jobs are there")
+
+    def _make(self, binding: Binding) -> JobType[...]:
+        self._check_is_open()
         self._add(binding)
         # Whether it takes a context is the type checker's affair: perhaps it is not known yet.
         made: TypedJob[..., Any] = TypedJob(binding)

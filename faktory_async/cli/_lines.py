@@ -7,7 +7,7 @@ from typing import Any, Final
 from faktory_async.app import App
 from faktory_async.cli._logs import COMMAND, JOBS
 from faktory_async.model import Job
-from faktory_async.worker import Ack, Dead, Discard, Fail, Outcome, Retry
+from faktory_async.worker import Ack, Dead, Discard, Fail, Outcome, Retry, exhausted
 
 _MOST: Final = 200  # characters of arguments, or of what went wrong
 
@@ -48,8 +48,13 @@ class Lines:
             **self._ended(job),
             **_why(outcome),
         }
+        if isinstance(outcome, Retry) and failed and exhausted(job):
+            said = f" has failed for the last time: {_cause(outcome)}"
+            fields["outcome"] = "fail"  # which the server is told, since there is no retry left
+        else:
+            said = _in_short(outcome)
         level = logging.WARNING if failed else logging.INFO
-        JOBS.log(level, "%s%s", _name(job), _in_short(outcome), extra=fields)
+        JOBS.log(level, "%s%s", _name(job), said, extra=fields)
         if frames := fields.get("backtrace"):
             COMMAND.debug("%s", "\n".join(f"    {frame}" for frame in frames))
 

@@ -139,7 +139,9 @@ def _line_of_job(record: logging.LogRecord, message: str) -> str:
     kind = _kind(record)
     took: float | None = getattr(record, "duration_ms", None)
     time = "" if took is None else f"  {took:.1f} ms"
-    return f"{_ARROWS.get(kind, _FAILED)} {message}{time}  {getattr(record, 'jid', '')}"
+    jid = str(getattr(record, "jid", ""))  # which another program may have made up
+    shown = jid if jid.isprintable() else repr(jid)
+    return f"{_ARROWS.get(kind, _FAILED)} {message}{time}  {shown}"
 
 
 def _can_show_arrows(stream: TextIO) -> bool:

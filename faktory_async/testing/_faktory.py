@@ -71,7 +71,15 @@ class Faktory(Panel):
     def jobs(self) -> list[Job]:
         """Every job that was pushed so far, in order, worked or not; retries do not count."""
         jobs = [Envelope.decode(payload).job() for payload in tuple(self._payloads)]
-        return [job for job in jobs if job.failure is None and "retry_of" not in job.custom]
+        # What a worker pushes again was made when it was first pushed, or names the job that was.
+        first = {(job.jid, job.created_at): job for job in reversed(jobs)}
+        return [
+            job
+            for job in jobs
+            if first[job.jid, job.created_at] is job
+            and job.failure is None
+            and "retry_of" not in job.custom
+        ]
 
     def pushed(self, job: JobType[...]) -> list[Pushed]:
         """Return the jobs of one type that were pushed so far, in order.

@@ -471,6 +471,19 @@ def test_what_cannot_be_a_job_is_refused_at_once(function: Callable[..., Any], s
         App().job(function)
 
 
+def test_an_error_shows_no_value_of_what_is_redacted() -> None:
+    async def pay(card: Literal["visa", "amex"], pins: list[Literal[1, 2]]) -> None: ...
+
+    arguments = a_job(pay, redact=["card", "pins"]).binding.function.arguments
+    for number, args in enumerate([["secret", [1]], ["visa", [4711]]]):
+        with pytest.raises(ArgumentsError) as caught:
+            arguments.decode(args)
+        assert "Expected another value for " in str(caught.value)
+        assert caught.value.path == f"args[{number}]"
+        assert "secret" not in str(caught.value)
+        assert "4711" not in str(caught.value)
+
+
 def test_a_parameter_to_redact_exists() -> None:
     with pytest.raises(UsageError, match="four has no parameter e, f to redact"):
         a_job(four, redact=["a", "f", "e"])

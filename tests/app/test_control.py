@@ -401,6 +401,7 @@ def test_backoffs() -> None:
         lambda: Backoff.exponential(1, factor=float("nan")),
         lambda: Backoff.linear(1, cap=0),
         lambda: Retries(max=0),
+        lambda: Retries(backoff="10s"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # programs without types
         lambda: Retries(on=5),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is the point
         lambda: Retries(fatal=[ValueError]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is the point
         lambda: Retry(1, at=datetime.now(UTC)),

@@ -212,6 +212,11 @@ def test_a_router_is_included_once_and_complete() -> None:
         app.include(router)
     with pytest.raises(UsageError, match="include it when all jobs are there"):
         router.job(one)
+    late = Router()
+    late.job(one)
+    with pytest.raises(UsageError, match="include it when all jobs are there"):
+        router.include(late)
+    app.include(late)  # which it was not given away by that
     with pytest.raises(UsageError, match="does not include itself"):
         app.include(app)
 

@@ -1,16 +1,19 @@
 """How log records are shown."""
 
+import copy
 import io
 import json
 import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from faktory_async import Job
 from faktory_async.app import App
 from faktory_async.cli._lines import Lines
 from faktory_async.cli._logs import JsonFormatter, PlainFormatter, set_up_logging
+from faktory_async.cli._settings import LogFormat
 from faktory_async.worker import Ack, Dead, Discard, Fail, Outcome, Retry
 
 
@@ -100,6 +103,28 @@ def test_each_outcome_has_its_line(
     assert lines.failures == failed
 
 
+@pytest.mark.parametrize(
+    ("retry", "words", "outcome"),
+    [
+        (0, "✗ f has failed for the last time: E: m", "fail"),
+        (-1, "✗ f has failed for the last time: E: m", "fail"),
+        (1, "↻ f runs again in 60 s: E: m", "retry"),
+    ],
+)
+def test_a_retry_that_the_server_will_not_grant_is_not_promised(
+    root_logger: logging.Logger, retry: int, words: str, outcome: str
+) -> None:
+    forms: list[tuple[LogFormat, str]] = [("plain", words), ("json", f'"outcome":"{outcome}"')]
+    for kind, expected in forms:
+        stream = io.StringIO()
+        set_up_logging("info", kind, stream)
+        assert root_logger.handlers
+        lines, job = Lines(App()), Job("f", [], retry=retry)
+        lines.on_job_start(job)
+        lines.on_job_end(job, Retry(delay=60, errtype="E", message="m"))
+        assert expected in stream.getvalue()
+
+
 def test_what_anybody_may_have_sent_cannot_play_tricks_on_a_terminal(
     root_logger: logging.Logger,
 ) -> None:
@@ -113,9 +138,12 @@ def test_what_anybody_may_have_sent_cannot_play_tricks_on_a_terminal(
 
     Lines(app).on_job_start(Job("shout", ["\x1b[2J" + "a" * 1_000]))
     lines.on_job_start(Job("\x1b[2J\n", []))
+    of_another_program = copy.copy(Job("f", []))
+    force_setattr(of_another_program, "jid", "\x1b[2J\n12345678")
+    lines.on_job_start(of_another_program)
     said = stream.getvalue()
     assert "\x1b" not in said
-    assert len(said.splitlines()) == 2
+    assert len(said.splitlines()) == 3
     assert len(said) < 500
     assert shout.jobtype == "shout"
 

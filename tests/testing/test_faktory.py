@@ -253,6 +253,36 @@ async def test_an_outage_of_ones_own(shop: Shop, faktory: Faktory) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_job_that_is_tried_again_for_free_was_pushed_once(faktory: Faktory) -> None:
+    app = App()
+    tries = 0
+
+    @app.job
+    async def poll() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise Retry(10 * tries, free=True)
+
+    async with app:
+        await poll.push()
+    await faktory.drain(app, retries=True)
+    assert tries == 4
+    faktory.assert_pushed(poll, count=1)
+
+
+@pytest.mark.anyio
+async def test_an_app_that_is_open_is_not_taken_for_one_in_memory(
+    shop: Shop, faktory: Faktory
+) -> None:
+    async with shop.app:
+        with pytest.raises(UsageError, match="the app is open already"):
+            async with shop.app.in_memory():
+                await shop.send.push("a@b.c")
+    faktory.assert_nothing_pushed()
+
+
+@pytest.mark.anyio
 async def test_an_app_in_memory(shop: Shop) -> None:
     async with shop.app.in_memory() as box:
         assert isinstance(box, Box)
