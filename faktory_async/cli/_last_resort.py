@@ -24,9 +24,10 @@ class LastResort:
 
     `Worker.run` waits for a handler that swallows its cancellation, and for one that sits in a
     thread, as structured concurrency wants it. But whoever runs a command has asked for its end,
-    and sends SIGKILL next. By then every job is reported, so that nothing is lost by ending here:
-    by `os._exit`, since `sys.exit` would wait for the very same threads and tasks. It is done by a
-    thread of its own because the event loop may be what is blocked.
+    and sends SIGKILL next. By then every job is reported, or the server will retry it where the
+    event loop is what is blocked, so that nothing is lost by ending here: by `os._exit`, since
+    `sys.exit` would wait for the very same threads and tasks. It is done by a thread of its own
+    because the event loop may be what is blocked.
 
     Args:
         grace: How long handlers may go on once the worker is told to stop, in seconds.
@@ -37,6 +38,7 @@ class LastResort:
         self._grace = grace
         self._running = running
         self._timer: threading.Timer | None = None
+        self._setting = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -50,17 +52,18 @@ class LastResort:
         self._cancel()
 
     def on_state_change(self, state: str) -> None:
-        """Note how far the worker is: a listener."""
+        """Note how far the worker is: a listener; from any thread."""
         if state == "terminating":
             self._end_in(self._grace + _AFTER_THE_GRACE)
         elif state == "cut":
             self._end_in(_AFTER_THE_GRACE)
 
     def _end_in(self, seconds: float) -> None:
-        self._cancel()
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-        self._timer.start()
+        with self._setting:
+            self._cancel()
+            self._timer = threading.Timer(seconds, self._end)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _cancel(self) -> None:
         if self._timer is not None:

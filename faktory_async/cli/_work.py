@@ -16,6 +16,7 @@ from faktory_async.cli._errors import (
     USAGE,
     CommandError,
 )
+from faktory_async.cli._even_blocked import EvenBlocked
 from faktory_async.cli._last_resort import LastResort
 from faktory_async.cli._lines import Lines
 from faktory_async.cli._load import load_app
@@ -24,6 +25,7 @@ from faktory_async.cli._loop import Backend, backend_of
 from faktory_async.cli._settings import Queues, Settings
 from faktory_async.cli._traces import traceback_of
 from faktory_async.errors import AuthenticationError, ConnectError, TLSError, UsageError
+from faktory_async.model import Job
 from faktory_async.worker import StopDetails, Worker
 
 _OTHER_DIALS: Final = 0.02  # seconds
@@ -59,6 +61,7 @@ class _Run:
         self._queues = queues_of(app, settings)
         self._lines = Lines(app)
         self._last_resort = LastResort(settings.grace, self._running)
+        self._even_blocked = EvenBlocked(partial(self._last_resort.on_state_change, "terminating"))
         self._started = False
         self._connected = False
         self._refused: TLSError | None = None
@@ -68,7 +71,7 @@ class _Run:
         say_hello(self._app, self._queues, self._settings, backend)
         WORKER.addFilter(self._lines.untold)
         try:
-            with self._last_resort:
+            with self._last_resort, self._even_blocked:
                 details = self._until_its_end(backend)
         finally:
             WORKER.removeFilter(self._lines.untold)
@@ -91,7 +94,7 @@ class _Run:
             on_connect=self._on_connect,
             on_disconnect=self._on_disconnect,
             on_state_change=self._last_resort.on_state_change,
-            on_job_start=self._lines.on_job_start,
+            on_job_start=self._on_job_start,
             on_job_end=self._lines.on_job_end,
         )
 
@@ -127,6 +130,10 @@ class _Run:
 
     def _on_start(self) -> None:
         self._started = True
+
+    def _on_job_start(self, job: Job) -> None:
+        self._even_blocked.listen()  # only a handler can block; by now the worker heeds signals
+        self._lines.on_job_start(job)
 
     def _on_connect(self) -> None:
         if not self._connected:

@@ -34,6 +34,10 @@ class Command:
         """All that was read of it so far."""
         return "".join(self._seen)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -407,3 +408,49 @@ def test_help_needs_neither_an_app_nor_the_rest_of_the_library(project: Path) ->
     with running(project, code=code) as command:
         assert command.ends() == 0
     assert command.said.splitlines()[-1] == "[]"
+
+
+BLOCKING = """
+import time
+
+from faktory_async import App
+
+app = App()
+
+
+@app.job
+async def block() -> None:
+    print("blocked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_the_first_signal_ends_it_in_time_though_a_handler_blocks_the_event_loop(
+    project: Path, faktory_server: FaktoryServer, loop: str
+) -> None:
+    write(project, "blocking.py", BLOCKING)
+    push(faktory_server.url, Job("block", []))
+    began = time.monotonic()
+    with running(project, "worker", "blocking:app", "--grace=0", f"--loop={loop}") as command:
+        command.says("blocked")
+        command.send(signal.SIGTERM)
+        assert command.ends() == 6
+    assert "ended, although this goes on: block" in command.said
+    assert time.monotonic() - began < 50, "it was not the handler that ended it"
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_the_third_signal_ends_it_at_once_though_a_handler_blocks_the_event_loop(
+    project: Path, faktory_server: FaktoryServer, loop: str
+) -> None:
+    write(project, "blocking.py", BLOCKING)
+    push(faktory_server.url, Job("block", []))
+    with running(project, "worker", "blocking:app", f"--loop={loop}") as command:
+        command.says("blocked")
+        # Signals of one kind that come before the first one was handled are one.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            command.send(number)
+        while command.is_alive:
+            command.send(signal.SIGINT)
+        assert command.ends() < 0
