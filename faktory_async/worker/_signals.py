@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import anyio
 
@@ -20,6 +20,9 @@ _QUIET: Final = "SIGTSTP"
 _SHOW: Final = "SIGTTIN"
 _STOP: Final = ("SIGTERM", "SIGINT", "SIGBREAK")
 _LOOPS_RECEIVE_THEM = os.name == "posix"
+# Of this process, in its main thread: who obeys signals, and what they did before.
+_obeying: Final[list[object]] = []
+_before: Final[dict[signal.Signals, Any]] = {}
 
 
 def can_receive_signals() -> bool:
@@ -74,12 +77,20 @@ def _known(*names: str) -> list[signal.Signals]:
 
 @contextmanager
 def _restored(numbers: Sequence[signal.Signals]) -> Generator[None]:
-    """Let signals do afterwards what they did before; asyncio gives them back to the system."""
-    before = {number: signal.getsignal(number) for number in numbers}
+    """Let signals do afterwards what they did before; asyncio gives them back to the system.
+
+    Runs that overlap may end in any order: the last one gives back what the first one found.
+    """
+    if not _obeying:
+        _before.update((number, signal.getsignal(number)) for number in numbers)
+    run = object()
+    _obeying.append(run)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        _obeying.remove(run)
+        while not _obeying and _before:
+            number, handler = _before.popitem()
             # What a loop has put there does nothing without what the loop has forgotten.
             if handler is not None and not _is_a_loops(handler):
                 signal.signal(number, handler)

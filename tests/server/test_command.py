@@ -135,7 +135,9 @@ def test_speaks_tls_with_a_certificate(authority: Authority) -> None:
 def test_a_certificate_that_cannot_be_used_is_told_in_one_line() -> None:
     result = run("--port=0", "--tls-cert=/nowhere/cert.pem")
     assert (result.returncode, result.stdout) == (2, "")
-    assert re.fullmatch(r"Faktory cannot start: .*/nowhere/cert.pem: .*No such.*\n", result.stderr)
+    assert re.fullmatch(
+        r"Faktory cannot start: .*'/nowhere/cert.pem': .*No such.*\n", result.stderr
+    )
 
 
 def info(server: Process) -> bytes:

@@ -192,6 +192,29 @@ def test_signals_do_afterwards_what_they_did_before(backend: str) -> None:
         signal.signal(TERM, usual)
 
 
+def test_the_last_of_two_runs_gives_signals_back_though_it_began_last() -> None:
+    async def main() -> None:
+        before = signal.getsignal(INT)
+        first, second = anyio.CancelScope(), anyio.CancelScope()
+
+        async def obey(scope: anyio.CancelScope) -> None:
+            with scope:
+                signals = _signals.Signals(Lifecycle(lambda: None), lambda: "nothing")
+                await signals.obey(Home.of_this_task())
+
+        async with anyio.create_task_group() as group:
+            for scope in (first, second):
+                group.start_soon(obey, scope)
+                await anyio.wait_all_tasks_blocked()
+            for scope in (first, second):
+                scope.cancel()
+                await anyio.wait_all_tasks_blocked()
+            assert signal.getsignal(INT) == before
+
+    anyio.run(main, backend="trio")
+    assert signal.getsignal(INT) is signal.default_int_handler
+
+
 def test_signals_are_received_in_the_main_thread_only() -> None:
     answers: list[bool] = [can_receive_signals()]
     thread = threading.Thread(target=lambda: answers.append(can_receive_signals()))
