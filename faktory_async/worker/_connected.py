@@ -41,6 +41,10 @@ class Target(Struct, frozen=True):
     tls: TLS | ssl.SSLContext | None
     timeouts: Timeouts | None
 
+    def __repr__(self) -> str:
+        # A URL as text may hold a password; an address shows none.
+        return f"<Target {self.url if isinstance(self.url, Address) else '…'}>"
+
     def completed(self, source: object) -> "Target":
         """Return it, with what a source of handlers knows where this says nothing."""
         if not isinstance(source, Connected):

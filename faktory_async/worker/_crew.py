@@ -26,7 +26,7 @@ from faktory_async.worker._handlers import HandlerSource
 from faktory_async.worker._lifecycle import Phase
 from faktory_async.worker._line import Outage
 from faktory_async.worker._outcome import INTERRUPTED, Dead, Fail, Outcome, Retry
-from faktory_async.worker._perform import perform, too_late
+from faktory_async.worker._perform import is_closed_by, perform, too_late
 from faktory_async.worker._phases import Phases
 from faktory_async.worker._reports import Reports
 from faktory_async.worker._roster import Roster
@@ -140,7 +140,7 @@ class Crew:
 
         Args:
             ready: Called when the server knows the worker and the first FETCH was sent, or when it
-                ends before that.
+                is quiet or ends before that.
 
         Raises:
             AuthenticationError: the server does not take the password.
@@ -159,8 +159,7 @@ class Crew:
         self.events.emit("on_stop", self._details())
         if self._error is not None:
             raise self._error
-        if self._fetchers.last_fetch is None:
-            ready()  # whoever waits for the beginning need not wait for ever
+        self._fetchers.tell_first()  # whoever waits for the beginning need not wait for ever
         return self._details()
 
     async def _run(self) -> None:
@@ -219,6 +218,7 @@ class Crew:
         if self._connect_timeout is not None:
             crew.start_soon(self._member, partial(self._outage.expect, self._connect_timeout))
         self._fetchers.begin(lambda fetch: crew.start_soon(self._fetch, fetch), self._start)
+        self._notice_idle()  # where it is quiet already, nobody fetches
 
     async def _member(self, run: Callable[[], Awaitable[None]]) -> None:
         """Whatever a member dies of, jobs and reports still come to their end in order."""
@@ -249,6 +249,8 @@ class Crew:
             await fetch()
         except Exception as error:  # noqa: BLE001 - raised by `work` in the end
             self._dies_of(error)
+        except (KeyboardInterrupt, SystemExit) as error:  # of a function that names queues
+            self._stop_for(error, "the choice of queues")
         finally:
             self._notice_idle()
 
@@ -270,12 +272,18 @@ class Crew:
             run.begun_at = time.monotonic()
             run.on_deadline = self._on_deadline
             run.on_begin = self._on_job_start
-            outcome = await perform(run, self._dispatch, self._clock)
+            try:
+                outcome = await perform(run, self._dispatch, self._clock)
+            except GeneratorExit as error:
+                if is_closed_by(error, run):
+                    raise
+                # It came by a future: then Python closes whatever awaits that.
+                outcome = failure(error, run.job)
             del self._runs[run]
             self._sent_before_last_end = self._fetchers.sent
             self._finish(run, outcome)
             if run.fatal is not None:
-                self._stop_for(run.fatal)
+                self._stop_for(run.fatal, "a handler")
         except Exception as error:  # noqa: BLE001 - raised by `work` in the end
             self._runs.pop(run, None)
             self._dies_of(error)
@@ -317,14 +325,16 @@ class Crew:
         job = run.job
         self._report(run, failure(error) if job is None else too_late(run, error, job))
 
-    def _stop_for(self, error: BaseException) -> None:
+    def _stop_for(self, error: BaseException, who: str) -> None:
         if self._error is None:
             self._error = error
-        self._phases.lifecycle.interrupt(f"a handler raised {type(error).__name__}")
+        self._phases.lifecycle.interrupt(f"{who} raised {type(error).__name__}")
 
     def _notice_idle(self) -> None:
         if not self._runs and not self._fetchers.at_work:
             self._idle.set()
+            if self._error is None:
+                self._fetchers.tell_first()
             if self._gate.spent:
                 self._phases.lifecycle.advance(Phase.TERMINATING, "max_jobs")
 

@@ -1,8 +1,8 @@
 """Tell listeners what happens in a worker; nothing that they do can harm it."""
 
-import asyncio
 import inspect
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
@@ -74,8 +74,8 @@ def check_listeners(listeners: Listeners) -> None:
 class Events:
     """Calls the listeners of one run.
 
-    Plain functions are called at once. Coroutine functions are awaited one after the other by a
-    task of their own, each for 5 s at most; while more than 1,000 calls wait, further ones are left
+    Plain functions are called at once. Coroutine functions are awaited one after the other, each in
+    a task of its own, for 5 s at most; while more than 1,000 calls wait, further ones are left
     out, with a line in the log.
 
     Args:
@@ -147,12 +147,9 @@ class Events:
 
     async def _await(self, event: str, awaitable: Awaitable[object]) -> None:
         with anyio.move_on_after(_PATIENCE) as scope:
-            try:
-                await awaitable
-            except BaseException as error:
-                if isinstance(error, anyio.get_cancelled_exc_class()) and _is_meant():
-                    raise
-                _log.exception("the listener %s failed", event)
+            # A task that cancels itself takes nobody along.
+            async with anyio.create_task_group() as own:
+                own.start_soon(_listen, event, awaitable)
         if scope.cancelled_caught:
             _log.error("the listener %s took longer than %g s and was cancelled", event, _PATIENCE)
 
@@ -168,13 +165,15 @@ def _call(
     return result if inspect.isawaitable(result) else None
 
 
-def _is_meant() -> bool:
-    """Whether somebody cancels what calls; or a listener only says so, of something of its own."""
+async def _listen(event: str, awaitable: Awaitable[object]) -> None:
     try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return True  # trio's own error says nothing else
-    return task is not None and task.cancelling() > 0
+        await awaitable
+    except BaseException as error:
+        # Whether somebody cancels what calls, or a listener only says so, of something of its own.
+        meant = anyio.current_effective_deadline() == -math.inf
+        if isinstance(error, anyio.get_cancelled_exc_class()) and meant:
+            raise
+        _log.exception("the listener %s failed", event)
 
 
 def exhausted(job: Job) -> bool:

@@ -52,7 +52,7 @@ class Fetchers:
         fetching: How many FETCHes are unanswered.
         sent: How many FETCHes were sent.
         last_fetch: When one was last sent, on the clock of `time.time`; None before the first.
-        on_first: Called when the first one was sent.
+        on_first: Called once, when the first one was sent or `tell_first` was called.
         on_nothing: Called when one that named every queue has found nothing, and no other is out;
             or when there is no queue to name.
     """
@@ -99,9 +99,15 @@ class Fetchers:
     def note_sent(self) -> None:
         """Note that a FETCH was sent."""
         self.sent += 1
-        if self.last_fetch is None and self.on_first is not None:
-            self.on_first()
+        if self.last_fetch is None:
+            self.tell_first()
         self.last_fetch = time.time()
+
+    def tell_first(self) -> None:
+        """Let nobody wait for the first FETCH any longer."""
+        tell, self.on_first = self.on_first, None
+        if tell is not None:
+            tell()
 
     def found_nothing(self, *, asked: bool) -> None:
         """Note that nothing was found: by a FETCH which named every queue, or for want of any."""

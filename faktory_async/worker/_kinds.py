@@ -5,11 +5,12 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, to_process, to_thread
 
 from faktory_async.model import Job
+from faktory_async.net import here
 from faktory_async.worker._child import call, work
 from faktory_async.worker._current import current_run
 from faktory_async.worker._failure import failure
@@ -47,6 +48,7 @@ class Kinds:
         self._processes = CapacityLimiter(processes)
         self._unlimited = CapacityLimiter(math.inf)
         self._idle: list[float] = []  # processes that wait for a job, by when they ended one
+        self._loop: object = None  # whose they are
 
     def runner(self, registration: Registration) -> Runner:
         """Return what works a job by this handler."""
@@ -77,8 +79,7 @@ class Kinds:
             told = await to_thread.run_sync(_attempt, function, limiter=self.threads)
             if not isinstance(told, _Raised):
                 return told
-            error = told.error
-            del told
+            error = told.take()
             try:
                 raise error
             finally:
@@ -114,6 +115,9 @@ class Kinds:
 
         One that is cancelled while it starts would be left behind, so nothing cancels that.
         """
+        if self._loop is not (loop := here()):  # each has processes of its own
+            self._loop = loop
+            self._idle.clear()
         if self._idle and self._idle.pop() > time.monotonic() - _SURELY_THERE:
             return
         self._idle.clear()
@@ -121,15 +125,25 @@ class Kinds:
             await to_process.run_sync(int, limiter=self._unlimited)
 
 
-class _Raised(NamedTuple):
-    error: Exception
+class _Raised:
+    """What a thread has raised, to be taken out once: those it went through may keep this."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._errors = [error]
+
+    def take(self) -> BaseException:
+        return self._errors.pop()
 
 
 def _attempt(function: Callable[[], R]) -> R | _Raised:
-    """Call it, and return what it raises: the wait for a thread would leave a circle with that."""
+    """Call it, and return what it raises.
+
+    Raised in the thread, it would be kept by the frames that brought it here and that it knows: a
+    circle. And a task to which a future brings a GeneratorExit is closed by Python.
+    """
     try:
         return function()
-    except Exception as error:  # noqa: BLE001 - raised again by the handler's own task
+    except BaseException as error:  # noqa: BLE001 - raised again by the handler's own task
         return _Raised(error)
 
 

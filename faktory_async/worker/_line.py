@@ -157,11 +157,16 @@ class Line:
         await self.hang_up()
         await self.pause()
 
-    async def pause(self) -> None:
-        """Wait before the next try: 0.1 s, and longer each time until something worked."""
+    async def pause(self, news: anyio.Event | None = None) -> None:
+        """Wait before the next try: 0.1 s, and longer each time until something worked.
+
+        Args:
+            news: Set when there is something else to send, which waits no longer than 0.1 s.
+        """
         self._proved = False
+        sooner = self._hurried if news is None or self._hurried.is_set() else news
         with anyio.move_on_after(self._backoff.wait()):
-            await self._hurried.wait()
+            await sooner.wait()
             await anyio.sleep(_IN_A_HURRY)
 
     def hurry(self) -> None:

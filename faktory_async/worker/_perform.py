@@ -58,7 +58,7 @@ async def perform(
             with scope:
                 outcome = sound(await runner(job))
     except BaseException as error:
-        if _is_closed_by(error, run):
+        if is_closed_by(error, run):
             raise
         outcome = _raised(error, job, run)  # the job's failure, not ours
     run.end()
@@ -87,7 +87,7 @@ def _text(value: object) -> str:
     return message_of(value) if isinstance(value, BaseException) else str(value)
 
 
-def _is_closed_by(error: BaseException, run: Run) -> bool:
+def is_closed_by(error: BaseException, run: Run) -> bool:
     """Tell whether somebody closes this very coroutine, which he does in a context of his own."""
     return type(error) is GeneratorExit and the_run.get(None) is not run
 

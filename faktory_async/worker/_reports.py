@@ -174,6 +174,7 @@ class Reports(Riders):
     def hurry(self) -> None:
         """Let what waits for its next try be tried soon, and again soon after."""
         self._line.hurry()
+        self._news.set()  # in a pause it may wait for either
 
     def undelivered(self) -> tuple[str, ...]:
         """Return the jids whose outcome the server was not told, or did not confirm."""
@@ -219,6 +220,8 @@ class Reports(Riders):
     # -- one packet ---------------------------------------------------------------------------
 
     async def _deliver(self, connection: Connection) -> None:
+        if self._news.is_set():
+            self._news = anyio.Event()
         packet = self._pack()
         if not packet.commands:
             return
@@ -240,7 +243,7 @@ class Reports(Riders):
         again = self._take(packet, ticket.replies)
         self._return(packet, executed=False)
         if again:
-            await self._line.pause()
+            await self._line.pause(self._news)  # what is new does not wait for what is repeated
         else:
             self._line.worked()
 

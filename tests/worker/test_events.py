@@ -16,6 +16,7 @@ from faktory_async.worker import Ack, Fail, Listeners, Outcome
 from faktory_async.worker._events import Events, exhausted
 from tests.worker.peer import peering
 from tests.worker.running import running
+from tests.worker.virtual import VirtualLoop
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +122,33 @@ async def test_what_a_listener_raises_is_logged_and_changes_nothing(
     assert {f"the listener {name} failed" for name in NAMES if name != "on_disconnect"} <= {
         record.getMessage() for record in caplog.records
     }
+
+
+@pytest.mark.parametrize("awaits", [True, False])
+def test_a_listener_that_cancels_its_own_task_takes_nobody_along(*, awaits: bool) -> None:
+    told: list[str] = []
+
+    async def on_job_end(job: Job, outcome: Outcome) -> None:
+        told.append(job.jid)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if awaits:
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        jobs = [Job("order", jid=f"job-{number:05}") for number in range(3)]
+        async with peering() as peer:
+            peer.offer(*jobs)
+            worker = Worker({"order": order}, dial=peer.dial, on_job_end=on_job_end)
+            async with running(worker) as run:
+                with anyio.fail_after(60):
+                    await peer.until(lambda: len(peer.reports()) == len(jobs))
+                await run.stop()
+        assert sorted(told) == [job.jid for job in jobs]
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
 
 
 async def test_a_listener_that_never_ends_holds_up_no_job_and_no_end(

@@ -110,6 +110,36 @@ async def test_whatever_a_handler_raises_is_its_failure_alone(
     assert ack == {"jid": second.jid}
 
 
+async def raise_in_a_task(job: Job) -> None:
+    async def child() -> None:
+        raise GeneratorExit
+
+    await asyncio.create_task(child())
+
+
+def raise_in_a_thread(job: Job) -> None:
+    raise GeneratorExit
+
+
+@pytest.mark.parametrize("handler", [raise_in_a_task, raise_in_a_thread])
+def test_a_generator_exit_that_comes_by_a_future_is_a_failure_too(handler: Handler) -> None:
+    """Python closes what awaits a future that ends so."""
+    first, second = Job("bad"), Job("good")
+
+    async def main() -> None:
+        async with peering() as peer:
+            peer.nil_after = 0.02
+            peer.offer(first, second)
+            worker = Worker({"bad": handler, "good": accept}, dial=peer.dial, concurrency=2)
+            async with running(worker) as run:
+                await peer.until(lambda: len(peer.reports()) == 2)
+                await run.stop()
+            assert sorted(peer.reports()) == [("ACK", second.jid), ("FAIL", first.jid)]
+            assert peer.of("FAIL")[0].json["errtype"] == "GeneratorExit"
+
+    anyio.run(main)
+
+
 async def test_an_exception_that_raises_when_it_is_looked_at_is_a_failure() -> None:
     async def bad(job: Job) -> None:
         raise Hostile

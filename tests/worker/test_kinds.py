@@ -20,6 +20,7 @@ import pytest
 import uvloop
 
 from faktory_async import Job, UsageError, Worker, current_job
+from faktory_async.net import Link
 from faktory_async.worker._run import Run
 from tests.worker.peer import Peer, peering
 from tests.worker.running import Running, running
@@ -96,11 +97,9 @@ async def test_a_thread_fails_its_job_by_what_it_raises() -> None:
 
 
 async def test_what_a_thread_raises_is_freed_as_soon_as_it_is_reported(
-    anyio_backend_name: str, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL, "faktory_async.worker")  # records hold what they tell of
-    if anyio_backend_name == "trio":
-        pytest.skip("trio leaves circles of its own")
 
     def plain(job: Job) -> None:
         raise ValueError("boom")
@@ -425,6 +424,37 @@ async def test_a_process_is_not_left_behind_that_was_to_be_killed_while_it_start
         await peer.saw("FAIL")
     idle = [process for process, _ in anyio.to_process._process_pool_idle_workers.get()]
     assert [process for process in started if process.returncode is None] == idle
+
+
+def test_each_event_loop_has_processes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another one's, a worker does not believe that they wait for a job."""
+    started = 0
+    run_sync = anyio.to_process.run_sync
+
+    async def counted(function: Any, *args: Any, **options: Any) -> Any:
+        nonlocal started
+        started += function is int
+        return await run_sync(function, *args, **options)
+
+    monkeypatch.setattr("anyio.to_process.run_sync", counted)
+    box: list[Peer] = []
+
+    async def dial() -> Link:
+        return await box[-1].dial()
+
+    worker = Worker(dial=dial, processes=1)
+    worker.register("succeed", succeed, run_in="process")
+
+    async def work_one() -> None:
+        async with peering() as peer:
+            peer.nil_after = 0.02
+            box.append(peer)
+            peer.offer(Job("succeed"))
+            assert await worker.run_one()
+
+    for _ in range(2):
+        anyio.run(work_one)
+    assert started == 2
 
 
 async def test_a_process_is_killed_at_its_timeout() -> None:

@@ -294,6 +294,25 @@ async def test_a_deaf_handler_is_reported_in_time_and_waited_for() -> None:
 # -- quiet ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("when", ["before run", "on start"])
+async def test_a_worker_that_is_quiet_before_its_first_fetch_begins_and_ends_at_once(
+    when: str,
+) -> None:
+    async with peering() as peer:
+
+        def on_start() -> None:
+            worker.quiet()
+
+        worker = Worker({}, dial=peer.dial, on_start=on_start)
+        if when == "before run":
+            worker.quiet()
+        with anyio.fail_after(2):
+            async with anyio.create_task_group() as group:
+                await group.start(worker.run)
+                worker.stop()
+        assert peer.of("FETCH") == []
+
+
 async def test_a_quiet_worker_fetches_nothing_finishes_its_jobs_and_stays() -> None:
     slow = Slow()
     async with at_work(slow, concurrency=3) as (peer, run):

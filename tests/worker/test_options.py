@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from faktory_async import TLS, AddressError, UsageError, Worker
+from faktory_async.net import Address
+from faktory_async.worker._connected import Target
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,11 @@ def test_each_worker_has_a_wid_of_its_own() -> None:
     wids = {Worker().wid for _ in range(1_000)}
     assert len(wids) == 1_000
     assert all(len(wid) >= 16 for wid in wids)
+
+
+def test_no_repr_shows_a_password() -> None:
+    for url in ("tcp://:secret@localhost", Address.parse("tcp://:secret@localhost")):
+        assert "secret" not in repr(Target(url, None, None, None))
 
 
 def test_a_repr_names_the_wid_and_how_far_it_is() -> None:

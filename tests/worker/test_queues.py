@@ -303,3 +303,26 @@ async def test_a_function_that_raises_ends_the_worker_with_that_error() -> None:
         with pytest.raises(LookupError, match="no such place"):
             await run.end()
         assert peer.of("FETCH") == []
+
+
+async def test_a_function_that_ends_the_program_ends_the_worker_with_its_jobs_reported() -> None:
+    asked = 0
+
+    def choose() -> list[str]:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise SystemExit(3)
+        return ["default"]
+
+    async def order(job: Job) -> None:
+        await anyio.sleep(1)
+
+    jobs = [Job("order", jid=f"job-{number:05}") for number in range(2)]
+    async with peering() as peer:
+        peer.offer(*jobs)
+        worker = Worker({"order": order}, dial=peer.dial, concurrency=5, queues=choose)
+        with pytest.raises(SystemExit):
+            await worker.run()
+        assert sorted(peer.reports()) == [("ACK", job.jid) for job in jobs]
+    assert worker.stats.state == "stopped"

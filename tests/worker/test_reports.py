@@ -255,6 +255,32 @@ async def test_of_reports_cut_off_only_the_unanswered_are_repeated() -> None:
     assert details.acked == 6
 
 
+async def test_what_is_repeated_holds_nothing_up_that_is_new() -> None:
+    ended_at: dict[str, float] = {}
+
+    async def order(job: Job) -> None:
+        await anyio.sleep(job.args[0])
+        ended_at[job.jid] = anyio.current_time()
+
+    async def busy_with_one(line: Line) -> bytes | None:
+        return error("shutdown in progress") if line.json["jid"] == JOB else OKAY
+
+    jobs = [Job("order", [60 + 7 * number], jid=f"job-{number:05}") for number in range(8)]
+    async with peering() as peer:
+        peer.always("ACK", busy_with_one)
+        peer.offer(Job("order", [1], jid=JOB), *jobs)
+        worker = worker_of(peer, order, concurrency=20)
+        async with running(worker) as run:
+            await peer.saw("FETCH", len(jobs) + 2)
+            worker.quiet()  # so that nothing rides in front of a FETCH
+            await after(run, 200)
+        acked_at = {line.json["jid"]: line.at for line in peer.of("ACK")}
+        late = [acked_at[job.jid] - ended_at[job.jid] for job in jobs]
+        assert max(late) < 0.2
+        repeated = sum(line.json["jid"] == JOB for line in peer.of("ACK"))
+    assert repeated < 60, "it is not repeated more often by that than 10 times a second"
+
+
 async def test_a_job_with_the_same_jid_is_a_run_of_its_own() -> None:
     async with peering() as peer:
         outcomes = itertools.cycle([refuse, accept])
