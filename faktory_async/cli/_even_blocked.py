@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final, Self
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
@@ -37,12 +37,7 @@ class EvenBlocked:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         writes, self._writes = self._writes, -1
         os.write(writes, _OVER)
         self._thread.join()

@@ -16,6 +16,7 @@ import anyio.abc
 import pytest
 from anyio.lowlevel import checkpoint
 from cryptography.hazmat.primitives import serialization
+from msgspec.structs import replace
 
 from faktory_async.errors import (
     AddressError,
@@ -621,6 +622,12 @@ def test_without_a_loop_it_is_not_asyncio() -> None:
 # -- files and options --------------------------------------------------------------------------
 
 
+def with_one(option: str, file: str | Path, authority: Authority) -> TLS:
+    """Return options that are good but for this file."""
+    certificate, key = authority.files_for("a-client.example")
+    return replace(TLS(ca=authority.pem, cert=certificate, key=key), **{option: file})
+
+
 @pytest.mark.parametrize("option", ["ca", "cert", "key"])
 @pytest.mark.parametrize("fault", ["missing", "no PEM", "a directory"])
 def test_files_that_cannot_be_used_are_named(
@@ -631,14 +638,8 @@ def test_files_that_cannot_be_used_are_named(
         path.write_text("-----BEGIN NONSENSE-----")
     elif fault == "a directory":
         path.mkdir()
-    certificate, key = authority.files_for("a-client.example")
-    tls = TLS(
-        ca=path if option == "ca" else authority.pem,
-        cert=path if option == "cert" else certificate,
-        key=path if option == "key" else key,
-    )
     with pytest.raises(AddressError, match=r"the-file\.pem"):
-        tls.make_context()
+        with_one(option, path, authority).make_context()
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
@@ -646,14 +647,8 @@ def test_files_that_cannot_be_used_are_named(
 def test_a_path_that_no_file_can_have_is_a_mistake(
     option: str, name: str, authority: Authority
 ) -> None:
-    certificate, key = authority.files_for("a-client.example")
-    tls = TLS(
-        ca=name if option == "ca" else authority.pem,
-        cert=name if option == "cert" else certificate,
-        key=name if option == "key" else key,
-    )
     with pytest.raises(AddressError, match=r"cannot be used: .*a.*b"):
-        tls.make_context()
+        with_one(option, name, authority).make_context()
 
 
 def test_a_key_without_its_certificate_is_a_mistake() -> None:

@@ -28,6 +28,8 @@ def test_a_port_is_held_and_listened_on_again(host: str, *, shared: bool) -> Non
     try:
         listening = socket.create_server((host, 0), family=family)
     except OSError:
+        if family is socket.AF_INET:
+            raise
         pytest.skip("this machine has no IPv6")
     with listening:
         address = listening.getsockname()[:2]
