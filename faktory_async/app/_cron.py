@@ -1,6 +1,5 @@
 """One line of a timetable. Pure."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
@@ -10,11 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from faktory_async.app._options import UsingOptions
+from faktory_async.app._ticks import cronsim, ticks
 from faktory_async.errors import UsageError
 
 # What would differ from one process to the next, or from one tick to the next.
 _OF_THE_TICK: Final = frozenset({"delay", "at", "jid", "expires_in", "expires_at"})
-_NEEDS: Final = 'cron jobs need cronsim: pip install "faktory-async[cron]"'
 
 
 class Cron(Struct, frozen=True):
@@ -33,16 +32,8 @@ class Cron(Struct, frozen=True):
     used: tuple[UsingOptions, ...] = ()
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """Yield, in UTC, every time that it is due after a moment.
-
-        What daylight saving time does to a timetable is what Debian's cron does: a job for an hour
-        that is left out runs once when the clock has been set, one for an hour that comes twice
-        runs once, and what runs every hour or oftener does so through both.
-        """
-        for tick in _cronsim().CronSim(self.expression, moment.astimezone(self.tz)):
-            # Asked in the second of two equal hours, cronsim names the first one again.
-            if tick > moment:
-                yield tick.astimezone(UTC)
+        """Yield, in UTC, every time that it is due after a moment; see `ticks`."""
+        return ticks(self.expression, self.tz, moment)
 
 
 def cron_of(expression: str, tz: str | tzinfo, args: Sequence[Any]) -> Cron:
@@ -58,7 +49,7 @@ def cron_of(expression: str, tz: str | tzinfo, args: Sequence[Any]) -> Cron:
     cron = Cron(expression, zone, tuple(args))
     try:
         next(cron.after(datetime(2024, 1, 1, tzinfo=UTC)), None)
-    except _cronsim().CronSimError as error:
+    except cronsim().CronSimError as error:
         raise UsageError(
             f"{expression!r} is no timetable ({error}): write minute, hour, day, month and "
             'weekday, such as "*/5 * * * *"'
@@ -76,10 +67,3 @@ def with_options(cron: Cron, used: tuple[UsingOptions, ...]) -> Cron:
         if wrong := sorted(options.keys() & _OF_THE_TICK):
             raise UsageError(f"a timetable says when its jobs run: using({wrong[0]}=…) cannot")
     return replace(cron, used=used)
-
-
-def _cronsim() -> Any:
-    try:
-        return importlib.import_module("cronsim")
-    except ImportError as error:
-        raise UsageError(_NEEDS) from error

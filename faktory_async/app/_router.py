@@ -237,9 +237,9 @@ class Router:
 
         Args:
             expression: Minute, hour, day, month and weekday, as in a crontab.
-            tz: The time zone that it is meant in. Daylight saving time is treated as Debian's cron
-                does: a job for an hour that is left out runs once, and so does one for an hour that
-                comes twice.
+            tz: The time zone that it is meant in. Of an hour that is left out or comes twice for
+                daylight saving time, a job runs once; but what runs in every hour of the day, or
+                has a `*` for its minutes, goes on through both.
             args: What the job is called with.
 
         Raises:
