@@ -19,6 +19,7 @@ import msgspec
 
 from faktory_async.app._arguments import schema_of_model
 from faktory_async.app._box import Box
+from faktory_async.app._cron import Cron
 from faktory_async.app._options import Duration, ReserveFor
 from faktory_async.app._policy import RetryOption
 from faktory_async.app._router import Router
@@ -378,6 +379,27 @@ class App(Router):
         super()._add(binding)
         binding.inherit(self.options)
         binding.bind(self)
+
+    def _add_cron(self, binding: Binding, cron: Cron) -> None:
+        if binding.bound and binding.app is not self:
+            raise UsageError(
+                f"{binding.function.place} is a job of {binding.app!r}, not of this {self!r}: "
+                "write the `cron` of its own app above it"
+            )
+        self._check_times(binding)
+        super()._add_cron(binding, cron)
+        binding.timed_by = self
+
+    def _check(self, jobtype: str, binding: Binding) -> None:
+        super()._check(jobtype, binding)
+        self._check_times(binding)
+
+    def _check_times(self, binding: Binding) -> None:
+        if binding.timed_by not in (None, self):
+            raise UsageError(
+                f"{binding.function.place} has times of {binding.timed_by!r}, not of this {self!r}:"
+                " write the `cron` of its router above it"
+            )
 
     @property
     def _target(self) -> Target:

@@ -5,7 +5,7 @@ from datetime import tzinfo
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 from faktory_async.app._context import JobContext
-from faktory_async.app._cron import cron_of, with_options
+from faktory_async.app._cron import Cron, cron_of, with_options
 from faktory_async.app._function import Function
 from faktory_async.app._options import Duration, JobOptions, ReserveFor
 from faktory_async.app._policy import RetryOption
@@ -244,8 +244,8 @@ class Router:
 
         Raises:
             UsageError: no such timetable or time zone; `using` was given a time, a jid or an
-                expiry, which a tick has from its timetable; or `cronsim` is not installed, which
-                comes with `faktory-async[cron]`.
+                expiry, which a tick has from its timetable; the job is one of another app; or
+                `cronsim` is not installed, which comes with `faktory-async[cron]`.
         """
         cron = cron_of(expression, tz, args)
 
@@ -255,7 +255,7 @@ class Router:
                 decorate: Any = self.job()
                 made = decorate(function)
             job = cast("JobType[...]", made)
-            job.binding.crons.append(with_options(cron, job.used))
+            self._add_cron(job.binding, with_options(cron, job.used))
             return job
 
         decorator: Any = add
@@ -270,7 +270,8 @@ class Router:
 
         Raises:
             DuplicateJobTypeError: a type is another function's.
-            UsageError: the router was included already, or is an app; or this one was included.
+            UsageError: the router was included already, or is an app; or this one was included; or
+                another app's `cron` stands above one of its jobs.
         """
         self._check_is_open()
         if router is self:
@@ -313,6 +314,9 @@ class Router:
     def _add(self, binding: Binding) -> None:
         self._check(binding.jobtype, binding)
         self._bindings[binding.jobtype] = binding
+
+    def _add_cron(self, binding: Binding, cron: Cron) -> None:
+        binding.crons.append(cron)
 
     def _check(self, jobtype: str, binding: Binding) -> None:
         other = self._bindings.get(jobtype)

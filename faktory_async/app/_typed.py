@@ -36,6 +36,7 @@ class Binding:
 
     Attributes:
         crons: When it is pushed by itself.
+        timed_by: The app that said so, of a router's job that may not belong to it yet.
 
     Args:
         jobtype: The job's type.
@@ -63,6 +64,7 @@ class Binding:
         self.stub: Final = stub
         self.stamp = Stamp.of(options, custom)
         self.crons: list[Cron] = []
+        self.timed_by: Pushing | None = None
         self._custom = custom
         self._app: Pushing | None = None
 

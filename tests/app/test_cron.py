@@ -213,6 +213,52 @@ def test_a_routers_timetable_comes_with_its_jobs() -> None:
     assert b'"queue":"night"' in tick.data
 
 
+def test_a_job_of_another_app_is_refused() -> None:
+    app, other = App(), App()
+
+    @app.job
+    async def report() -> None: ...
+
+    line = report.function.__code__.co_firstlineno
+    said = rf"report \(.*test_cron.py:{line}\) is a job of <App 1 jobs>, not of this <App 0 jobs>"
+    for job in (report, report.using(queue="night")):
+        with pytest.raises(UsageError, match=said):
+            other.cron("0 3 * * *")(job)
+    assert not schedule_of(app)
+
+
+def test_a_job_of_a_router_may_be_given_times_by_its_app() -> None:
+    app, router = App(), Router()
+
+    @router.job
+    async def report() -> None: ...
+
+    app.cron("0 3 * * *")(report)
+    app.include(router)
+    app.cron("0 4 * * *")(report)
+    router.cron("0 5 * * *")(report)
+    assert len(schedule_of(app)) == 3
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_a_job_of_a_router_of_another_app_is_refused(*, included: bool) -> None:
+    app, other, router = App(), App(), Router()
+
+    @router.job
+    async def report() -> None: ...
+
+    if included:
+        app.include(router)
+        with pytest.raises(UsageError, match="is a job of <App 1 jobs>, not of this <App 0 jobs>"):
+            other.cron("0 3 * * *")(report)
+        return
+    other.cron("0 3 * * *")(report)
+    with pytest.raises(UsageError, match=r"has times of <App 0 jobs>, not of this <App 0 jobs>"):
+        app.include(router)
+    other.include(router)  # which was not given away by that
+    assert len(schedule_of(other)) == 1
+
+
 @pytest.mark.anyio
 async def test_an_app_without_cron_jobs_has_no_timetable_to_run() -> None:
     with pytest.raises(UsageError, match="the app has no cron job"):
