@@ -386,15 +386,15 @@ class App(Router):
                 f"{binding.function.place} is a job of {binding.app!r}, not of this {self!r}: "
                 "write the `cron` of its own app above it"
             )
-        self._check_times(binding)
+        self._check_timed_by(binding)
         super()._add_cron(binding, cron)
         binding.timed_by = self
 
     def _check(self, jobtype: str, binding: Binding) -> None:
         super()._check(jobtype, binding)
-        self._check_times(binding)
+        self._check_timed_by(binding)
 
-    def _check_times(self, binding: Binding) -> None:
+    def _check_timed_by(self, binding: Binding) -> None:
         if binding.timed_by not in (None, self):
             raise UsageError(
                 f"{binding.function.place} has times of {binding.timed_by!r}, not of this {self!r}:"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -40,13 +41,14 @@ def cron_of(expression: str, tz: str | tzinfo, args: Sequence[Any]) -> Cron:
     """Return a line of a timetable.
 
     Raises:
-        UsageError: for what is none, for a time zone that is not known, or without cronsim.
+        UsageError: for what is none, for a time zone that is not known, for arguments that are no
+            sequence, or without cronsim.
     """
     try:
         zone = ZoneInfo(tz) if isinstance(tz, str) else tz
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(f"{tz!r} is no time zone: write Europe/Paris") from error
-    cron = Cron(expression, zone, tuple(args))
+    cron = Cron(expression, zone, _args_of(args))
     try:
         next(cron.after(datetime(2024, 1, 1, tzinfo=UTC)), None)
     except cronsim().CronSimError as error:
@@ -67,3 +69,13 @@ def with_options(cron: Cron, used: tuple[UsingOptions, ...]) -> Cron:
         if wrong := sorted(options.keys() & _OF_THE_TICK):
             raise UsageError(f"a timetable says when its jobs run: using({wrong[0]}=…) cannot")
     return replace(cron, used=used)
+
+
+def _args_of(args: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(args, str):  # "full" would be four arguments
+        raise UsageError(f"args are a tuple: write args=({msgspec.json.encode(args).decode()},)")
+    if isinstance(args, bytes | int | float):
+        raise UsageError(f"args are a tuple: write args=({args!r},)")
+    if not isinstance(args, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise UsageError(f"args are a tuple or a list, not {args!r}")
+    return tuple(args)

@@ -240,9 +240,12 @@ class Router:
             tz: The time zone that it is meant in. Of an hour that is left out or comes twice for
                 daylight saving time, a job runs once; but what runs in every hour of the day, or
                 has a `*` for its minutes, goes on through both.
-            args: What the job is called with.
+            args: What the job is called with, as a tuple or list.
 
         Raises:
+            ArgumentsError: `args` do not fit the function; if its annotations name what is not
+                defined yet, that is raised when the job is included, or when a worker starts.
+            TypeError: there are too few or too many of them.
             UsageError: no such timetable or time zone; `using` was given a time, a jid or an
                 expiry, which a tick has from its timetable; the job is one of another app; or
                 `cronsim` is not installed, which comes with `faktory-async[cron]`.
@@ -269,6 +272,7 @@ class Router:
             prefix: What their types begin with from now on, such as `mail.`.
 
         Raises:
+            ArgumentsError: those of a timetable do not fit their job.
             DuplicateJobTypeError: a type is another function's.
             UsageError: the router was included already, or is an app; or this one was included; or
                 another app's `cron` stands above one of its jobs.
@@ -316,6 +320,7 @@ class Router:
         self._bindings[binding.jobtype] = binding
 
     def _add_cron(self, binding: Binding, cron: Cron) -> None:
+        binding.check_known_times(cron)
         binding.crons.append(cron)
 
     def _check(self, jobtype: str, binding: Binding) -> None:
@@ -325,6 +330,7 @@ class Router:
                 f"{jobtype!r} is handled twice: by {other.function.place} and by "
                 f"{binding.function.place}"
             )
+        binding.check_known_times()
 
 
 def _jobtype(name: str | None, function: object) -> str:

@@ -38,13 +38,14 @@ class Schedule:
 
     Raises:
         ArgumentsError: arguments that do not fit their job.
-        TypeError: arguments are missing.
+        TypeError: arguments are missing, or too many.
+        UsageError: an annotation means nothing.
     """
 
     def __init__(self, bindings: Collection[Binding]) -> None:
         self._lines = [(binding, cron) for binding in bindings for cron in binding.crons]
-        for binding, cron in self._lines:
-            binding.function.arguments.encode(cron.args, {})
+        for binding in bindings:
+            binding.check_times()
 
     def __bool__(self) -> bool:
         return bool(self._lines)

@@ -8,7 +8,7 @@ from faktory_async.app._cron import Cron
 from faktory_async.app._function import Function
 from faktory_async.app._options import JobOptions, Stamp, UsingOptions
 from faktory_async.client import Client
-from faktory_async.errors import UsageError
+from faktory_async.errors import ArgumentsError, InvalidJobError, UsageError
 from faktory_async.model import Job
 
 P = ParamSpec("P")
@@ -92,6 +92,34 @@ class Binding:
         self.jobtype = prefix + self.jobtype
         self.options = self.options.over(options)
         self.stamp = Stamp.of(self.options, self._custom)
+
+    def check_times(self, *crons: Cron) -> None:
+        """Check that the arguments of its timetables, and of those here, fit.
+
+        Raises:
+            ArgumentsError: they do not.
+            InvalidJobError: they cannot be sent intact.
+            TypeError: there are too many, or too few.
+            UsageError: an annotation means nothing.
+        """
+        for cron in (*self.crons, *crons):
+            where = f"by the timetable of {self.function.place}"
+            arguments = self.function.arguments
+            try:
+                Job(self.jobtype, arguments.encode(cron.args, {}))
+            except (ArgumentsError, InvalidJobError) as error:
+                raise type(error)(f"{error.args[0]}, {where}", path=error.path) from None
+            except TypeError as error:
+                raise TypeError(f"{error}, {where}") from None
+
+    def check_known_times(self, *crons: Cron) -> None:
+        """Do so where it is known yet what the function takes; raises the same."""
+        try:
+            self.check_times(*crons)
+        except UsageError as error:
+            # The module may define further down what its annotations name.
+            if not isinstance(error.__cause__, NameError | AttributeError):
+                raise
 
     def bind(self, app: Pushing) -> None:
         """Belong to an app."""

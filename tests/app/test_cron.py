@@ -1,8 +1,10 @@
 """Timetables: when they are due, and that each tick is one job whoever pushes it."""
 
 import sys
+import types
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -13,6 +15,7 @@ from faktory_async import (
     App,
     ArgumentsError,
     EmbeddedServer,
+    InvalidJobError,
     JobContext,
     Router,
     ServerBusyError,
@@ -25,6 +28,7 @@ from faktory_async.app._schedule import Schedule
 from faktory_async.app._scheduler import HORIZON, MARGIN, Scheduler
 from faktory_async.net import Address, Connector
 from faktory_async.worker import Moment, present
+from tests.app import later
 
 PARIS = ZoneInfo("Europe/Paris")
 SPRING = datetime(2027, 3, 27, 12, tzinfo=UTC)  # before 28 March, 02:00 becomes 03:00
@@ -180,24 +184,65 @@ def test_what_a_tick_has_from_its_timetable_cannot_be_given(options: UsingOption
         app.cron("0 3 * * *")(report.using(**options))
 
 
-def test_arguments_that_do_not_fit_are_refused() -> None:
-    app = App()
+def test_arguments_that_do_not_fit_are_refused_where_they_are_written() -> None:
+    with pytest.raises(
+        ArgumentsError, match=r"^args\[0\]: Expected `int`.*wrong \(.*test_cron.py:"
+    ):
 
-    @app.cron("* * * * *", args=("many",))
-    async def wrong(count: int) -> None: ...
+        @App().cron("* * * * *", args=("many",))
+        async def wrong(count: int) -> None: ...
 
-    with pytest.raises(ArgumentsError, match="Expected `int`"):
+
+def test_arguments_that_are_missing_are_refused_where_they_are_written() -> None:
+    said = r"wrong: missing a required argument: 'count'.*wrong \(.*test_cron.py:"
+    with pytest.raises(TypeError, match=said):
+
+        @App().cron("* * * * *")
+        async def wrong(count: int) -> None: ...
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_arguments_are_checked_as_soon_as_their_types_are_known(*, included: bool) -> None:
+    made = types.ModuleType("made")
+    exec("def wrong(count: 'Count'): ...\n", made.__dict__)  # noqa: S102 - a module in the making
+    app, router = App(), Router()
+    owner = router if included else app
+    owner.cron("* * * * *", args=("many",))(made.wrong)
+    made.__dict__["Count"] = int
+    with pytest.raises(ArgumentsError, match=r"Expected `int`.*by the timetable of wrong \("):
+        app.include(router) if included else schedule_of(app)
+
+
+def test_arguments_that_no_job_can_carry_are_refused_where_they_are_written() -> None:
+    with pytest.raises(InvalidJobError, match=r"args\[0\]: is an integer beyond .*wrong \("):
+
+        @App().cron("* * * * *", args=(2**60,))
+        async def wrong(count: Any) -> None: ...
+
+
+def test_types_that_are_never_known_are_named_with_their_place() -> None:
+    app, router = App(), Router()
+    router.cron("* * * * *", args=(1,))(cast("Any", later.unclear).function)
+    app.include(router)
+    with pytest.raises(
+        UsageError, match=r"unclear \(.*later.py:\d+\): an annotation cannot be read"
+    ):
         schedule_of(app)
 
 
-def test_arguments_that_are_missing_are_refused() -> None:
-    app = App()
-
-    @app.cron("* * * * *")
-    async def wrong(count: int) -> None: ...
-
-    with pytest.raises(TypeError, match="wrong: missing a required argument: 'count'"):
-        schedule_of(app)
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ("full", r'write args=\("full",\)'),
+        (b"full", r"write args=\(b'full',\)"),
+        (5, r"write args=\(5,\)"),
+        (None, r"args are a tuple or a list, not None"),
+        ({"kind": "full"}, r"args are a tuple or a list, not \{'kind': 'full'\}"),
+    ],
+)
+def test_what_is_no_sequence_of_arguments_is_refused(args: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        App().cron("* * * * *", args=args)
 
 
 def test_a_routers_timetable_comes_with_its_jobs() -> None:
