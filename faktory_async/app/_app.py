@@ -376,8 +376,8 @@ class App(Router):
     # -- inside -------------------------------------------------------------------------------
 
     def _add(self, binding: Binding) -> None:
-        super()._add(binding)
         binding.inherit(self.options)
+        super()._add(binding)
         binding.bind(self)
 
     def _add_cron(self, binding: Binding, cron: Cron) -> None:

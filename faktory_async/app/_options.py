@@ -85,6 +85,15 @@ class JobOptions(Struct, frozen=True, kw_only=True):
             reserve_for=other.reserve_for if silent else self.reserve_for,
         )
 
+    def check(self) -> None:
+        """Check each by itself: what they mean together is known when a job has inherited.
+
+        Raises:
+            UsageError: one makes no sense.
+        """
+        Stamp.of(replace(self, timeout=None), {})
+        self.seconds  # noqa: B018 - says what is wrong
+
     @property
     def seconds(self) -> float | None:
         """The timeout in seconds.
@@ -133,7 +142,7 @@ class Stamp(Struct, frozen=True, kw_only=True):
         """Return what jobs have by default.
 
         Raises:
-            UsageError: for a retry, timeout or reservation that is none.
+            UsageError: for a queue, retry, timeout, reservation or custom data that is none.
         """
         fields: dict[str, Any] = {}
         if options.queue is not None:
@@ -144,8 +153,8 @@ class Stamp(Struct, frozen=True, kw_only=True):
             fields["reserve_for"] = _reservation(options.reserve_for)
         elif (limit := options.seconds) is not None:
             fields["reserve_for"] = max(_SHORTEST, -int(-limit // 1) + _ROOM)
-        if custom:
-            fields["custom"] = dict(custom)
+        if copied := _copied(custom):
+            fields["custom"] = copied
         Job("check", **fields)  # says at once what is wrong
         return Stamp(fields=fields)
 
@@ -164,7 +173,7 @@ class Stamp(Struct, frozen=True, kw_only=True):
         if (reserve_for := options.get("reserve_for")) is not None:
             fields["reserve_for"] = _reservation(reserve_for)
         if "custom" in options:
-            fields["custom"] = {**self.fields.get("custom", {}), **options["custom"]}
+            fields["custom"] = {**self.fields.get("custom", {}), **_copied(options["custom"])}
         if "delay" in options:
             changes["delay"] = _ahead(options["delay"])
             fields.pop("at", None)
@@ -204,6 +213,10 @@ class Stamp(Struct, frozen=True, kw_only=True):
 _FIELDS: Final = ("queue", "jid", "at")
 _EXPIRY: Final = ("expires_in", "expires_at")
 _KEPT: Final = ("unique_for", "unique_until", "expires_in", "expires_at", "tracked")
+
+
+def _copied(custom: Mapping[str, Any]) -> dict[str, Any]:
+    return Job("check", custom=custom).custom  # it is checked there
 
 
 def _reservation(reserve_for: ReserveFor) -> int | timedelta | None:

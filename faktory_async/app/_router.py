@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
+import msgspec
+
 from faktory_async.app._context import JobContext
 from faktory_async.app._cron import Cron, cron_of, with_options
 from faktory_async.app._function import Function
-from faktory_async.app._options import Duration, JobOptions, ReserveFor
+from faktory_async.app._options import Duration, JobOptions, ReserveFor, Stamp
 from faktory_async.app._policy import RetryOption
 from faktory_async.app._typed import Binding, ContextJob, JobType, TypedJob
 from faktory_async.errors import DuplicateJobTypeError, UsageError
@@ -90,6 +92,7 @@ class Router:
         self.options: Final = JobOptions(
             queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for
         )
+        self.options.check()
         self._bindings: dict[str, Binding] = {}
         self._given_away = False
 
@@ -165,16 +168,15 @@ class Router:
             UsageError: it is no function that can be a job, or an option makes no sense.
         """
         options = JobOptions(queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for)
+        own = _checked(options, custom)
+        hidden = _names(redact)
+        _check_on_exhausted(on_exhausted)
         name = function if isinstance(function, str) else None
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
             jobtype = _jobtype(name, function)
-            made = Function(
-                function, jobtype, strict=strict, run_in=run_in, redact=frozenset(redact)
-            )
-            return self._make(
-                Binding(jobtype, made, options, custom or {}, on_exhausted, stub=False)
-            )
+            made = Function(function, jobtype, strict=strict, run_in=run_in, redact=hidden)
+            return self._make(Binding(jobtype, made, options, own, on_exhausted, stub=False))
 
         if function is None or isinstance(function, str):
             decorator: Any = make
@@ -205,14 +207,15 @@ class Router:
 
         Raises:
             DuplicateJobTypeError: the type is another function's.
-            UsageError: it is no function that can be a job.
+            UsageError: it is no function that can be a job, or an option makes no sense.
         """
         options = JobOptions(queue=queue, retry=retry, reserve_for=reserve_for)
+        own = _checked(options, custom)
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
             jobtype = _jobtype(name, function)
             made = Function(function, jobtype, strict=True, run_in=None, redact=frozenset())
-            return self._make(Binding(jobtype, made, options, custom or {}, None, stub=True))
+            return self._make(Binding(jobtype, made, options, own, None, stub=True))
 
         decorator: Any = make
         return decorator  # type: ignore[no-any-return]  # likewise
@@ -337,3 +340,28 @@ def _jobtype(name: str | None, function: object) -> str:
     if name == "":
         raise UsageError("a jobtype is not empty")
     return name or str(getattr(function, "__name__", function))
+
+
+def _checked(options: JobOptions, custom: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the custom data; what is wrong with any of it is said before there is a function."""
+    own: Mapping[str, Any] = {} if custom is None else custom
+    options.check()
+    Stamp.of(JobOptions(), own)
+    return own
+
+
+def _names(redact: Collection[str]) -> frozenset[str]:
+    if isinstance(redact, str):  # "secret" would be six parameters
+        shown = msgspec.json.encode(redact).decode()
+        raise UsageError(f"redact is several names: write redact=({shown},)")
+    are_names = isinstance(redact, Collection) and all(isinstance(name, str) for name in redact)  # type: ignore[redundant-expr]  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+    if not are_names:
+        raise UsageError(f"redact is several names of parameters, not {redact!r}")
+    return frozenset(redact)
+
+
+def _check_on_exhausted(on_exhausted: object) -> None:
+    if on_exhausted is not None and not callable(on_exhausted):
+        raise UsageError(
+            f"on_exhausted is a function, called with (job, outcome), not {on_exhausted!r}"
+        )

@@ -1,5 +1,6 @@
 """Functions become jobs: names, routers, stubs, and what is inherited from where."""
 
+import math
 import re
 from typing import Any, cast
 
@@ -127,22 +128,76 @@ def test_words_and_policies_become_a_retry(retry: Any, sent: int) -> None:
     assert job_of(App(retry=retry)).retry == sent
 
 
+NONSENSE: list[tuple[dict[str, Any], str]] = [
+    ({"queue": "a b"}, "queue: must consist of"),
+    ({"queue": 5}, "queue: must be a str, not int"),
+    ({"retry": "never"}, 'retry is a number, "dead", "discard" or a Retries policy'),
+    ({"retry": True}, "retry: must be an int"),
+    ({"retry": -2}, "retry: must be at least -1"),
+    ({"timeout": 0}, "a timeout is more than 0 seconds"),
+    ({"timeout": -1}, "a timeout is more than 0 seconds"),
+    ({"timeout": math.nan}, "a duration is a finite number of seconds"),
+    ({"timeout": "soon"}, "'soon' is no duration"),
+    ({"reserve_for": 59}, "reserve_for: must be at least 60"),
+    ({"reserve_for": 10**6}, "reserve_for: must be at most 86400"),
+    ({"reserve_for": "1h"}, "reserve_for: must be an int, not str"),
+]
+OF_JOBS: list[tuple[dict[str, Any], str]] = [
+    ({"custom": {"a": object()}}, r'custom\["a"\]'),
+    ({"custom": 5}, "custom: must be a mapping, not int"),
+    ({"custom": []}, "custom: must be a mapping, not list"),
+    ({"on_exhausted": 5}, r"on_exhausted is a function, called with \(job, outcome\), not 5"),
+    ({"redact": "a"}, r'redact is several names: write redact=\("a",\)'),
+    ({"redact": 5}, "redact is several names of parameters, not 5"),
+    ({"redact": [5]}, r"redact is several names of parameters, not \[5\]"),
+]
+
+
 @pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"queue": "a b"}, "queue: must consist of"),
-        ({"retry": "never"}, 'retry is a number, "dead", "discard" or a Retries policy'),
-        ({"retry": True}, "retry: must be an int"),
-        ({"timeout": 0}, "a timeout is more than 0 seconds"),
-        ({"timeout": "soon"}, "'soon' is no duration"),
-        ({"reserve_for": 59}, "reserve_for: must be at least 60"),
-        ({"custom": {"a": object()}}, r'custom\["a"\]'),
-        ({"run_in": "space"}, "runs in a 'thread' or in a 'process'"),
-    ],
+    ("options", "said"), [*NONSENSE, *OF_JOBS, ({"run_in": "space"}, "runs in a 'thread' or in a")]
 )
 def test_options_that_make_no_sense_are_refused_at_once(options: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         App().job(**options)(one)
+
+
+@pytest.mark.parametrize(("options", "said"), [*NONSENSE, *OF_JOBS])
+def test_options_are_refused_before_there_is_a_function(options: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        App().job("one", **options)
+
+
+@pytest.mark.parametrize("where", [App, Router])
+@pytest.mark.parametrize(("options", "said"), NONSENSE)
+def test_an_app_and_a_router_refuse_them_without_any_job(
+    where: type[Router], options: Any, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        where(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [each for each in [*NONSENSE, *OF_JOBS[:3]] if "timeout" not in each[0]],
+)
+def test_a_stub_refuses_them_before_there_is_a_function(options: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        App().stub("one", **options)
+
+
+def test_a_timeout_that_no_reservation_holds_is_for_jobs_with_one_of_their_own() -> None:
+    app = App(timeout="2d")
+    assert job_of(app, reserve_for=86_400).reserve_for == 86_400
+    with pytest.raises(UsageError, match="reserve_for: must be at most 86400"):
+        app.job(one)
+    assert app.jobtypes() == ["<lambda>"]  # nothing is left of what was refused
+
+
+@pytest.mark.parametrize(("custom", "name"), [(None, "None"), (5, "int"), ([("a", 1)], "list")])
+def test_custom_data_of_one_push_is_a_mapping(custom: Any, name: str) -> None:
+    job = App().job(custom={"a": 1})(one)
+    with pytest.raises(UsageError, match=f"custom: must be a mapping, not {name}"):
+        job.using(custom=custom)
 
 
 def test_an_async_def_runs_nowhere_else() -> None:
