@@ -15,6 +15,7 @@ from faktory_async.errors import UsageError
 
 # What would differ from one process to the next, or from one tick to the next.
 _OF_THE_TICK: Final = frozenset({"delay", "at", "jid", "expires_in", "expires_at"})
+_SUCH_AS: Final = '"*/5 * * * *"'
 
 
 class Cron(Struct, frozen=True):
@@ -44,19 +45,31 @@ def cron_of(expression: str, tz: str | tzinfo, args: Sequence[Any]) -> Cron:
         UsageError: for what is none, for a time zone that is not known, for arguments that are no
             sequence, or without cronsim.
     """
+    if callable(expression):
+        raise UsageError('write when it is due: @app.cron("0 3 * * *") above the function')
+    if not isinstance(expression, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise UsageError(f"{expression!r} is no timetable: it is a text, such as {_SUCH_AS}")
+    cron = Cron(expression, _zone_of(tz), _args_of(args))
+    try:
+        due = next(cron.after(datetime(2024, 1, 1, tzinfo=UTC)), None)
+    except (cronsim().CronSimError, ValueError) as error:  # of a number of thousands of digits
+        raise UsageError(
+            f"{expression!r} is no timetable ({error}): write minute, hour, day, month and "
+            f"weekday, such as {_SUCH_AS}"
+        ) from error
+    if due is None:
+        raise UsageError(f"{expression!r} is never due")
+    return cron
+
+
+def _zone_of(tz: str | tzinfo) -> tzinfo:
     try:
         zone = ZoneInfo(tz) if isinstance(tz, str) else tz
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(f"{tz!r} is no time zone: write Europe/Paris") from error
-    cron = Cron(expression, zone, _args_of(args))
-    try:
-        next(cron.after(datetime(2024, 1, 1, tzinfo=UTC)), None)
-    except cronsim().CronSimError as error:
-        raise UsageError(
-            f"{expression!r} is no timetable ({error}): write minute, hour, day, month and "
-            'weekday, such as "*/5 * * * *"'
-        ) from error
-    return cron
+    if not isinstance(zone, tzinfo):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+        raise UsageError(f"{tz!r} is no time zone: write Europe/Paris")
+    return zone
 
 
 def with_options(cron: Cron, used: tuple[UsingOptions, ...]) -> Cron:

@@ -172,6 +172,7 @@ class Router:
         hidden = _names(redact)
         _check_on_exhausted(on_exhausted)
         name = function if isinstance(function, str) else None
+        _check_name(name)
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
             jobtype = _jobtype(name, function)
@@ -211,6 +212,9 @@ class Router:
         """
         options = JobOptions(queue=queue, retry=retry, reserve_for=reserve_for)
         own = _checked(options, custom)
+        if callable(name):
+            raise UsageError('write @app.stub() or @app.stub("Resize") above a function')
+        _check_name(name)
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
             jobtype = _jobtype(name, function)
@@ -336,9 +340,14 @@ class Router:
         binding.check_known_times()
 
 
-def _jobtype(name: str | None, function: object) -> str:
+def _check_name(name: str | None) -> None:
     if name == "":
         raise UsageError("a jobtype is not empty")
+    if name is not None:
+        Job(name)  # says what is wrong
+
+
+def _jobtype(name: str | None, function: object) -> str:
     return name or str(getattr(function, "__name__", function))
 
 

@@ -86,8 +86,28 @@ def test_what_is_no_timetable_is_refused(expression: str) -> None:
         cron_of(expression, "UTC", ())
 
 
-@pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../etc/passwd"])
-def test_what_is_no_time_zone_is_refused(zone: str) -> None:
+@pytest.mark.parametrize("where", [App, Router])
+def test_a_timetable_without_parentheses_is_refused(where: type[Router]) -> None:
+    cron: Any = where().cron
+    with pytest.raises(UsageError, match=r'write when it is due: @app.cron\("0 3 \* \* \*"\)'):
+        cron(an_app)
+
+
+@pytest.mark.parametrize("expression", [5, None, b"* * * * *", "9" * 5_000 + " * * * *"])
+def test_what_is_no_text_of_a_timetable_is_refused(expression: Any) -> None:
+    with pytest.raises(UsageError, match="is no timetable"):
+        App().cron(expression)
+
+
+def test_a_timetable_that_is_never_due_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'\* \* \*/31 \* MON#5' is never due"):
+        App().cron("* * */31 * MON#5")
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Atlantis", "", "../etc/passwd", "a\0b", None, 5, timedelta(hours=1)]
+)
+def test_what_is_no_time_zone_is_refused(zone: Any) -> None:
     with pytest.raises(UsageError, match="is no time zone"):
         cron_of("* * * * *", zone, ())
 

@@ -46,7 +46,9 @@ def test_a_name_is_the_jobtype_whatever_the_function_is_called() -> None:
 
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(UsageError, match="a jobtype is not empty"):
-        App().job("")(one)
+        App().job("")
+    with pytest.raises(UsageError, match="a jobtype is not empty"):
+        App().stub("")
 
 
 @pytest.mark.parametrize("where", [App, Router])
@@ -322,6 +324,25 @@ async def test_a_stub_is_pushed_and_not_worked(app: App, server: EmbeddedServer)
         resize(5)
     assert (await work(app, queues=["images"])).failed == 1
     assert failure_of(server)[0] == "UnknownJobType"
+
+
+@pytest.mark.parametrize("where", [App, Router])
+def test_a_stub_without_parentheses_is_refused(where: type[Router]) -> None:
+    stub: Any = where().stub
+    with pytest.raises(UsageError, match=r'write @app.stub\(\) or @app.stub\("Resize"\)'):
+        stub(one)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("\ud800", "jobtype: is text with a lone surrogate"), (5, "jobtype: must be a str, not int")],
+)
+def test_what_is_no_name_is_refused(name: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        App().stub(name)
+    if isinstance(name, str):
+        with pytest.raises(UsageError, match=said):
+            App().job(name)
 
 
 # -- annotations ----------------------------------------------------------------------------------
