@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias, cast
+from types import UnionType
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
 
 from faktory_async.errors import UsageError
-from faktory_async.model import seconds, world
+from faktory_async.model import Job, seconds, world
 
 _WORDS: Final = {"dead": -1, "discard": 0}
 
@@ -23,10 +24,22 @@ class Backoff(Struct, frozen=True):
         delay: From how many tries have failed, 1 for the first one, to seconds.
         jitter: Up to which share of it is added at random, so that what failed together does not
             come back together.
+
+    Raises:
+        UsageError: one makes no sense.
     """
 
     delay: Callable[[int], float]
     jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not callable(self.delay):
+            raise UsageError(
+                "the delay of a backoff is a function of the failures so far: write "
+                'Backoff.fixed("10s") for always the same'
+            )
+        if not _is_number(self.jitter) or not 0 <= self.jitter < math.inf:
+            raise UsageError("a jitter is 0 or more")
 
     @staticmethod
     def exponential(
@@ -34,7 +47,7 @@ class Backoff(Struct, frozen=True):
     ) -> "Backoff":
         """Return `base`, then `factor` times as long after each further failure, `cap` at most."""
         first, most = _positive(base), _positive(cap)
-        if not 1 <= factor < math.inf:
+        if not _is_number(factor) or not 1 <= factor < math.inf:
             raise UsageError("the factor of a backoff is 1 or more")
 
         def delay(failures: int) -> float:
@@ -43,19 +56,19 @@ class Backoff(Struct, frozen=True):
             except OverflowError:
                 return most
 
-        return Backoff(delay, _share(jitter))
+        return Backoff(delay, jitter)
 
     @staticmethod
     def linear(step: Duration, *, cap: Duration = "1d", jitter: float = 0.1) -> "Backoff":
         """Return `step` longer after each failure, `cap` at most."""
         each, most = _positive(step), _positive(cap)
-        return Backoff(lambda failures: min(each * failures, most), _share(jitter))
+        return Backoff(lambda failures: min(each * failures, most), jitter)
 
     @staticmethod
     def fixed(delay: Duration, *, jitter: float = 0.1) -> "Backoff":
         """Return always the same."""
         always = _positive(delay)
-        return Backoff(lambda _failures: always, _share(jitter))
+        return Backoff(lambda _failures: always, jitter)
 
     def after(self, failures: int) -> float:
         """Return the seconds until the next try.
@@ -91,15 +104,19 @@ class Retries(Struct, frozen=True, kw_only=True):
     fatal: Errors = ()
 
     def __post_init__(self) -> None:
-        if self.max < 1:
-            raise UsageError('Retries(max=...) is 1 or more; write retry="dead" or retry="discard"')
+        if type(self.max) is not int or self.max < 1:
+            raise UsageError(
+                "Retries(max=...) is a whole number, 1 or more; write "
+                'retry="dead" or retry="discard" for none'
+            )
+        Job("check", retry=self.max)  # says that it is too large
         if not isinstance(self.backoff, Backoff | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
             raise UsageError('a backoff is a Backoff, such as Backoff.exponential("10s")')
         for name in ("on", "fatal"):
-            try:
-                isinstance(None, getattr(self, name))
-            except TypeError:
-                raise UsageError(f"{name} is a tuple of classes of exceptions") from None
+            if not _are_errors(getattr(self, name)):
+                raise UsageError(
+                    f"Retries({name}=...) is a tuple of classes of exceptions: (OSError,)"
+                )
 
     def gives_up(self, error: BaseException) -> bool:
         """Tell whether no retry would help after this exception.
@@ -134,6 +151,15 @@ def retry_of(option: RetryOption) -> int:
     return option
 
 
+def _are_errors(kinds: object) -> bool:
+    """Whether `isinstance` takes it, and an exception may be one."""
+    if isinstance(kinds, UnionType):
+        kinds = get_args(kinds)
+    if isinstance(kinds, tuple):
+        return all(map(_are_errors, cast("tuple[object, ...]", kinds)))
+    return isinstance(kinds, type) and issubclass(kinds, BaseException)
+
+
 def _positive(duration: Duration) -> float:
     number = seconds(duration)
     if number <= 0:
@@ -141,7 +167,5 @@ def _positive(duration: Duration) -> float:
     return number
 
 
-def _share(jitter: float) -> float:
-    if not 0 <= jitter < math.inf:
-        raise UsageError("a jitter is 0 or more")
-    return jitter
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

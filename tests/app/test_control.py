@@ -1,9 +1,10 @@
 """How a handler, or a policy, says what becomes of its job."""
 
+import math
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -379,6 +380,51 @@ async def test_a_policy_of_the_app_is_each_jobs(server: EmbeddedServer) -> None:
         assert (await order.push()).retry == 3
     await work(app)
     assert repr(Ended(server)) == "0 0 1"
+
+
+@pytest.mark.parametrize("most", ["x", 1.5, True, None, math.nan, 0])
+def test_how_often_is_a_whole_number(most: Any) -> None:
+    with pytest.raises(UsageError, match=r"Retries\(max=...\) is a whole number, 1 or more; write"):
+        Retries(max=most)
+
+
+def test_how_often_is_what_a_job_can_have() -> None:
+    with pytest.raises(UsageError, match="retry: must be at most 9007199254740992"):
+        Retries(max=2**80)
+
+
+@pytest.mark.parametrize("field", ["on", "fatal"])
+@pytest.mark.parametrize(
+    "kinds", [5, "x", None, int, (int,), (ValueError, str), [ValueError], ValueError(), int | str]
+)
+def test_what_no_exception_can_be_is_refused(field: str, kinds: Any) -> None:
+    options: Any = {field: kinds}
+    said = rf"Retries\({field}=...\) is a tuple of classes of exceptions: \(OSError,\)"
+    with pytest.raises(UsageError, match=said):
+        Retries(**options)
+
+
+def test_one_class_of_exceptions_will_do_as_for_isinstance() -> None:
+    kinds: Any = ValueError
+    others: Any = KeyError | OSError
+    policy = Retries(on=kinds, fatal=others)
+    assert not policy.gives_up(ValueError())
+    assert policy.gives_up(KeyError())
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Backoff(cast("Any", 5)), "the delay of a backoff is a function"),
+        (lambda: Backoff(float, cast("Any", "x")), "a jitter is 0 or more"),
+        (lambda: Backoff(float, -1), "a jitter is 0 or more"),
+        (lambda: Backoff.fixed(1, jitter=cast("Any", None)), "a jitter is 0 or more"),
+        (lambda: Backoff.exponential(1, factor=cast("Any", "x")), "the factor of a backoff is 1"),
+    ],
+)
+def test_a_backoff_of_something_else_is_refused(make: Callable[[], Backoff], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        make()
 
 
 def test_backoffs() -> None:
