@@ -37,6 +37,7 @@ from faktory_async.worker import Outcome, Runner, Target, current_site
 
 M = TypeVar("M", bound=Callable[..., Any])
 PushM = TypeVar("PushM", bound=PushMiddleware)
+F = TypeVar("F")
 RunM = TypeVar("RunM", bound=RunMiddleware)
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
@@ -106,14 +107,21 @@ class App(Router):
         dial: Dial | None = None,
     ) -> None:
         super().__init__(queue=queue, retry=retry, timeout=timeout, reserve_for=reserve_for)
+        _check_is("url", url, (str, Address), "a str or Address")
+        _check_is("limits", limits, Limits, "a Limits")
+        _check_is("timeouts", timeouts, Timeouts, "a Timeouts")
+        _check_is("tls", tls, (TLS, ssl.SSLContext), "a TLS or SSLContext")
+        _check_is("dial", dial, Callable, "a function that opens a link")
+        said = "a function that returns an async context manager"
+        _check_is("lifespan", lifespan, Callable, said)
         self.url = url
         self.limits = limits
         self.timeouts = timeouts
         self.tls: TLS | ssl.SSLContext | None = tls
         self.dial = dial
         self._lifespan = lifespan
-        self._run_middleware = list(middleware)
-        self._push_middleware = list(push_middleware)
+        self._run_middleware = _functions("middleware", middleware)
+        self._push_middleware = _functions("push_middleware", push_middleware)
         self._runners: dict[str, Runner] = {}
         self._opened: dict[object, tuple[Client, int]] = {}
         self._sync = SyncClient(
@@ -153,6 +161,8 @@ class App(Router):
         wanted: list[Any] = self._push_middleware if chain == "push" else self._run_middleware
 
         def add(layer: M) -> M:
+            if not callable(layer):
+                raise UsageError(f"a middleware is a function, not {layer!r}")
             wanted.append(layer)
             self._runners.clear()
             return layer
@@ -420,6 +430,23 @@ class App(Router):
         if binding is None or binding.on_exhausted is None:
             return None
         return binding.on_exhausted(job, outcome)
+
+
+def _check_is(name: str, value: object, kinds: Any, said: str) -> None:
+    if value is not None and not isinstance(value, kinds):
+        # Not the value: a URL may hold a password.
+        raise UsageError(f"{name} is {said}, not {type(value).__name__}")
+
+
+def _functions(name: str, layers: Sequence[F]) -> list[F]:
+    if callable(layers):
+        shown = getattr(layers, "__name__", "...")
+        raise UsageError(f"{name} is a list of functions: write {name}=[{shown}]")
+    are_many = isinstance(layers, Iterable)  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+    found = list(layers) if are_many else []
+    if not are_many or not all(map(callable, found)):
+        raise UsageError(f"{name} is a list of functions, not {layers!r}")
+    return found
 
 
 def _connector(target: Target) -> Connector:

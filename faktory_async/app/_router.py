@@ -1,5 +1,6 @@
 """Decorators that make jobs of functions."""
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
@@ -175,6 +176,7 @@ class Router:
         _check_name(name)
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
+            _check_is_no_method(function)
             jobtype = _jobtype(name, function)
             made = Function(function, jobtype, strict=strict, run_in=run_in, redact=hidden)
             return self._make(Binding(jobtype, made, options, own, on_exhausted, stub=False))
@@ -217,6 +219,7 @@ class Router:
         _check_name(name)
 
         def make(function: Callable[..., Any], /) -> JobType[...]:
+            _check_is_no_method(function)
             jobtype = _jobtype(name, function)
             made = Function(function, jobtype, strict=True, run_in=None, redact=frozenset())
             return self._make(Binding(jobtype, made, options, own, None, stub=True))
@@ -281,10 +284,11 @@ class Router:
         Raises:
             ArgumentsError: those of a timetable do not fit their job.
             DuplicateJobTypeError: a type is another function's.
-            UsageError: the router was included already, or is an app; or this one was included; or
-                another app's `cron` stands above one of its jobs.
+            UsageError: it is no router, was included already, or is an app; or this one was
+                included; or another app's `cron` stands above one of its jobs.
         """
         self._check_is_open()
+        _check_inclusion(router, prefix)
         if router is self:
             raise UsageError("a router does not include itself")
         for binding in router.hand_over(lambda each: self._check(prefix + each.jobtype, each)):
@@ -345,6 +349,29 @@ def _check_name(name: str | None) -> None:
         raise UsageError("a jobtype is not empty")
     if name is not None:
         Job(name)  # says what is wrong
+
+
+def _check_is_no_method(function: object) -> None:
+    """Refuse what is being defined in a class, for which a worker would have no instance."""
+    if not inspect.isfunction(function):
+        return
+    owner = function.__qualname__.rpartition(".")[0]
+    first = next(iter(inspect.signature(function).parameters), None)
+    if owner and not owner.endswith("<locals>") and first in ("self", "cls"):
+        raise UsageError(
+            f"{function.__name__} is a method of {owner}, and a job has no {first}: write it at "
+            "the top of a module"
+        )
+
+
+def _check_inclusion(router: object, prefix: object) -> None:
+    if not isinstance(router, Router):
+        raise UsageError(f"include takes a Router, not {router!r}")
+    if not isinstance(prefix, str):
+        shown = "None" if prefix is None else type(prefix).__name__
+        raise UsageError(f"a prefix is a str such as 'mail.', not {shown}")
+    if prefix:
+        Job(prefix)  # says what is wrong with the text
 
 
 def _jobtype(name: str | None, function: object) -> str:

@@ -225,6 +225,66 @@ def test_custom_data_is_in_every_job_and_shared_by_none() -> None:
     assert job.using(custom={"a": 2}).using(custom={"d": 2}).call(1).custom == {"a": 2, "d": 2}
 
 
+@pytest.mark.parametrize("decorator", ["job", "stub", "cron"])
+def test_a_method_is_no_job(decorator: str) -> None:
+    app = App()
+    decorate: Any = {"job": app.job, "stub": app.stub(), "cron": app.cron("0 3 * * *")}[decorator]
+    said = r"send is a method of .*Mails, and a job has no self: write it at the top of a module"
+
+    class Mails:
+        def send(self, to: str) -> None: ...
+
+    with pytest.raises(UsageError, match=said):
+        decorate(Mails.send)
+    assert not app.bindings()
+
+
+def test_what_only_looks_like_a_method_is_a_job() -> None:
+    app = App()
+
+    class Mails:
+        @staticmethod
+        def send(to: str) -> str:
+            return to
+
+    def local(self: str) -> str:
+        return self
+
+    assert app.job(Mails.send)("a") == app.job(local)("a") == "a"
+
+
+# -- apps -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"url": 5}, "url is a str or Address, not int"),
+        ({"url": b"tcp://:secret@host"}, "url is a str or Address, not bytes"),
+        ({"middleware": None}, "middleware is a list of functions, not None"),
+        ({"lifespan": 5}, "lifespan is a function that returns an async context manager, not int"),
+        ({"dial": 5}, "dial is a function that opens a link, not int"),
+        ({"limits": 5}, "limits is a Limits, not int"),
+        ({"timeouts": 5}, "timeouts is a Timeouts, not int"),
+        ({"tls": True}, "tls is a TLS or SSLContext, not bool"),
+        ({"middleware": one}, r"middleware is a list of functions: write middleware=\[one\]"),
+        ({"push_middleware": one}, r"is a list of functions: write push_middleware=\[one\]"),
+        ({"middleware": 5}, "middleware is a list of functions, not 5"),
+        ({"middleware": [5]}, r"middleware is a list of functions, not \[5\]"),
+        ({"push_middleware": "ab"}, "push_middleware is a list of functions, not 'ab'"),
+    ],
+)
+def test_an_app_refuses_what_is_something_else(options: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        App(**options)
+
+
+def test_what_is_no_function_is_no_middleware() -> None:
+    add: Any = App().middleware("run")
+    with pytest.raises(UsageError, match="a middleware is a function, not 5"):
+        add(5)
+
+
 # -- routers --------------------------------------------------------------------------------------
 
 
@@ -288,6 +348,23 @@ def test_a_router_that_does_not_fit_in_can_be_included_elsewhere() -> None:
     assert [binding.jobtype for binding in app.bindings()] == ["order"]
     app.include(router, prefix="shop.")
     assert job.jobtype == "shop.order"
+
+
+@pytest.mark.parametrize("router", [5, None, math, Router])
+def test_what_is_no_router_is_not_included(router: Any) -> None:
+    with pytest.raises(UsageError, match="include takes a Router, not "):
+        App().include(router)
+
+
+@pytest.mark.parametrize(("prefix", "said"), [(5, "int"), (None, "None"), (b"mail.", "bytes")])
+def test_a_prefix_is_text(prefix: Any, said: str) -> None:
+    app, router = App(), Router()
+    router.job(one)
+    with pytest.raises(UsageError, match=f"a prefix is a str such as 'mail.', not {said}"):
+        app.include(router, prefix)
+    with pytest.raises(UsageError, match="jobtype: is text with a lone surrogate"):
+        app.include(router, "\ud800")
+    app.include(router, "mail.")  # which was not given away by that
 
 
 def test_an_app_is_not_included() -> None:
