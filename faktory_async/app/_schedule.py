@@ -74,7 +74,7 @@ def tick_of(binding: Binding, cron: Cron, at: datetime) -> Tick:
     Nothing in it depends on who makes it or when: the server keeps one of equal jobs in its
     scheduled set.
     """
-    args = binding.function.arguments.encode(cron.args, {})
+    args = _in_order(binding.function.arguments.encode(cron.args, {}))
     jid = _jid([binding.jobtype, args, at])
     stamp = binding.stamp
     for options in cron.used:
@@ -88,7 +88,14 @@ def tick_of(binding: Binding, cron: Cron, at: datetime) -> Tick:
 
 def _job(stamp: Stamp, jobtype: str, args: list[Any], jid: str, at: datetime) -> Job:
     fields = {**stamp.fields, "jid": jid, "at": at, "created_at": at}
+    if "custom" in fields:
+        fields["custom"] = _in_order(fields["custom"])
     return replace(stamp, fields=fields).job(jobtype, args)
+
+
+def _in_order(value: Any) -> Any:
+    """Return it with the keys of its dicts in order: each process may have made them in another."""
+    return msgspec.json.decode(msgspec.json.encode(value, order="deterministic"))
 
 
 def _jid(parts: list[Any]) -> str:

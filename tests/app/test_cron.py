@@ -149,6 +149,19 @@ def test_a_tick_is_the_same_job_whoever_makes_it() -> None:
     assert found == schedule_of(an_app()).between(start + timedelta(seconds=20), until)
 
 
+def test_a_tick_is_the_same_job_in_whatever_order_a_dict_was_made() -> None:
+    def ticks_of(one: dict[str, int]) -> object:
+        app = App()
+
+        @app.cron("*/1 * * * *", args=({"deep": [one]},))
+        @app.job(custom=one)
+        async def report(what: dict[str, Any]) -> None: ...
+
+        return schedule_of(app).between(at("2027-01-01T00:00:30"), at("2027-01-01T00:01:00"))
+
+    assert ticks_of({"a": 1, "b": 2}) == ticks_of({"b": 2, "a": 1})
+
+
 def test_a_tick_carries_what_its_job_says() -> None:
     app = an_app()
     found = schedule_of(app).between(at("2027-01-01T00:00:30"), at("2027-01-01T00:01:00"))
