@@ -91,4 +91,17 @@ def _args_of(args: Sequence[Any]) -> tuple[Any, ...]:
         raise UsageError(f"args are a tuple: write args=({args!r},)")
     if not isinstance(args, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
         raise UsageError(f"args are a tuple or a list, not {args!r}")
-    return tuple(args)
+    return tuple(map(_settled, args))
+
+
+def _settled(value: Any) -> Any:
+    """Return a copy that nobody changes, with the sets in it in the same order in each process."""
+    if _is(value, set, frozenset):
+        return sorted(map(_settled, value), key=repr)
+    if _is(value, list, tuple):
+        return type(value)(map(_settled, value))
+    return {key: _settled(value[key]) for key in value} if _is(value, dict) else value
+
+
+def _is(value: object, *kinds: type) -> bool:
+    return type(value) in kinds

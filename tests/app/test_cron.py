@@ -162,6 +162,31 @@ def test_a_tick_is_the_same_job_in_whatever_order_a_dict_was_made() -> None:
     assert ticks_of({"a": 1, "b": 2}) == ticks_of({"b": 2, "a": 1})
 
 
+def test_a_tick_is_the_same_job_in_whatever_order_a_set_is_read() -> None:
+    def ticks_of(*items: int) -> object:
+        app, one = App(), set(items)
+
+        @app.cron("*/1 * * * *", args=(one, [{"in": one}]))
+        async def report(what: set[int], deep: list[dict[str, set[int]]]) -> None: ...
+
+        return schedule_of(app).between(at("2027-01-01T00:00:30"), at("2027-01-01T00:01:00"))
+
+    # Their hashes collide, so that the first one comes first.
+    assert list({0, 8}) != list({8, 0})
+    assert ticks_of(0, 8) == ticks_of(8, 0)
+
+
+def test_a_tick_is_called_with_what_its_arguments_were_when_they_were_written() -> None:
+    app, kinds = App(), ["full"]
+
+    @app.cron("*/1 * * * *", args=(kinds,))
+    async def report(kinds: list[str]) -> None: ...
+
+    kinds.append("more")
+    [tick] = schedule_of(app).between(at("2027-01-01T00:00:30"), at("2027-01-01T00:01:00"))
+    assert msgspec.json.decode(tick.data)["args"] == [["full"]]
+
+
 def test_a_tick_carries_what_its_job_says() -> None:
     app = an_app()
     found = schedule_of(app).between(at("2027-01-01T00:00:30"), at("2027-01-01T00:01:00"))
