@@ -291,7 +291,13 @@ class Router:
         _check_inclusion(router, prefix)
         if router is self:
             raise UsageError("a router does not include itself")
-        for binding in router.hand_over(lambda each: self._check(prefix + each.jobtype, each)):
+        inherited = router.options.over(self.options)
+
+        def check(binding: Binding) -> None:
+            self._check(prefix + binding.jobtype, binding)
+            binding.check_inherits(inherited)
+
+        for binding in router.hand_over(check):
             binding.inherit(router.options, prefix)
             self._add(binding)
 

@@ -93,6 +93,14 @@ class Binding:
         self.options = self.options.over(options)
         self.stamp = Stamp.of(self.options, self._custom)
 
+    def check_inherits(self, options: JobOptions) -> None:
+        """Check that it could take these from what includes it.
+
+        Raises:
+            UsageError: what it would have then makes no sense.
+        """
+        Stamp.of(self.options.over(options), self._custom)
+
     def check_times(self, *crons: Cron) -> None:
         """Check that the arguments of its timetables, and of those here, fit.
 

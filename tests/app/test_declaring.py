@@ -367,6 +367,16 @@ def test_a_prefix_is_text(prefix: Any, said: str) -> None:
     app.include(router, "mail.")  # which was not given away by that
 
 
+def test_a_router_whose_jobs_cannot_inherit_is_not_half_included() -> None:
+    app, router = App(timeout="2d"), Router()
+    router.job("first", reserve_for=600)(one)
+    router.job("second")(one)
+    with pytest.raises(UsageError, match="reserve_for: must be at most 86400"):
+        app.include(router)
+    assert app.jobtypes() == []
+    App().include(router)  # which was not given away by that
+
+
 def test_an_app_is_not_included() -> None:
     app, other = App(), App()
     job = other.job(one)
