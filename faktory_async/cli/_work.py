@@ -47,7 +47,7 @@ def work(settings: Settings) -> int:
         app = load_app(settings.app)
         return _Run(app, settings).run(backend)
     except KeyboardInterrupt:
-        return INTERRUPTED  # before the worker could take care of it
+        return INTERRUPTED  # while the app was imported: the worker takes care of any later one
     except UsageError as error:
         raise CommandError(USAGE, str(error)) from error
 

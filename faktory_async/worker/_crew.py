@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final
 
@@ -109,7 +109,7 @@ class Crew:
         self._reports = reports
         self._connect_timeout = connect_timeout
         self._grace = grace
-        self._signals = signals and can_receive_signals()
+        self._obeys = signals and can_receive_signals()
         self._home = home
         self._roster = roster
         self.events = events
@@ -134,6 +134,12 @@ class Crew:
         self._fetches_out = 0
         self._idle = anyio.Event()
         self._error: BaseException | None = None
+
+    def obeying(self, group: TaskGroup) -> AbstractContextManager[None]:
+        """Obey signals in the block, if they are to be; by a task of the group."""
+        if not self._obeys:
+            return nullcontext()
+        return Signals(self._phases.lifecycle, self._roster.stacks).obeyed(group, self._home)
 
     async def work(self, ready: Callable[[], object]) -> StopDetails:
         """Work until told to stop.
@@ -163,11 +169,12 @@ class Crew:
         return self._details()
 
     async def _run(self) -> None:
-        with self._phases.before(Phase.TERMINATING) as starting:
+        with self._phases.before(Phase.TERMINATING), anyio.CancelScope() as begun:
             async with self._handlers.running():
-                await self.events.tell("on_start")
-                self._phases.spare(starting)
-                if not starting.cancel_called:
+                begun.shield = True  # what is open now is closed in order
+                with self._phases.before(Phase.TERMINATING):
+                    await self.events.tell("on_start")
+                if self._phases.lifecycle.phase < Phase.TERMINATING:
                     await self._work_in_order()
 
     async def _work_in_order(self) -> None:
@@ -205,9 +212,6 @@ class Crew:
         self._somebody_listens = bool(self.events)
         if "on_job_start" in self.events:
             self._on_job_start = partial(self.events.emit, "on_job_start")
-        if self._signals:
-            signals = Signals(self._phases.lifecycle, self._roster.stacks)
-            crew.start_soon(self._member, partial(signals.obey, self._home))
         if self._spread:
             self._dial_at = anyio.current_time() + self._spread * world().uniform()
         crew.start_soon(self._member, self._beat)

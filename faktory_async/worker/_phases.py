@@ -48,10 +48,6 @@ class Phases:
             finally:
                 self._scopes.discard(entry)
 
-    def spare(self, scope: anyio.CancelScope) -> None:
-        """Let the rest of a `before` block go on whatever the phase."""
-        self._scopes = {entry for entry in self._scopes if entry[1] is not scope}
-
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change(self.lifecycle.phase)

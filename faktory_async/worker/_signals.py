@@ -4,11 +4,12 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import anyio
+from anyio.abc import TaskGroup
 
 from faktory_async.net import Home
 from faktory_async.worker._lifecycle import Lifecycle, Phase
@@ -45,16 +46,31 @@ class Signals:
         self._lifecycle = lifecycle
         self._show = show
 
-    async def obey(self, home: Home) -> None:
-        """Obey signals until cancelled; then they do again what they did before."""
+    @contextmanager
+    def obeyed(self, group: TaskGroup, home: Home) -> Generator[None]:
+        """Obey signals in the block; afterwards they do again what they did before.
+
+        Args:
+            group: Runs what receives them. Nothing of it is left when the block has ended.
+            home: The event loop.
+        """
         numbers = _known(_QUIET, _SHOW, *_STOP)
-        if _LOOPS_RECEIVE_THEM:
-            with _restored(numbers), anyio.open_signal_receiver(*numbers) as signals:
-                async for number in signals:
-                    self.received(number)
-        else:
+        if not _LOOPS_RECEIVE_THEM:
             with _handled(numbers, lambda number: home.tell(lambda: self.received(number))):
-                await anyio.sleep_forever()
+                yield
+            return
+        scope = anyio.CancelScope()
+        with _restored(numbers), anyio.open_signal_receiver(*numbers) as signals:
+            group.start_soon(self._receive, signals, scope)
+            try:
+                yield
+            finally:
+                scope.cancel()
+
+    async def _receive(self, signals: AsyncIterator[int], scope: anyio.CancelScope) -> None:
+        with scope:
+            while not scope.cancel_called:  # then the receiver is closed, and says so
+                self.received(await anext(signals))
 
     def received(self, number: int) -> None:
         """Do what the signal asks for."""

@@ -434,7 +434,8 @@ class Worker:
             async with anyio.create_task_group() as group:
                 group.start_soon(crew.events.run)
                 try:
-                    results.append(await crew.work(task_status.started))
+                    with crew.obeying(group):  # also while what the handlers need comes and goes
+                        results.append(await crew.work(task_status.started))
                 except BaseException as error:  # noqa: BLE001 - raised by `run`, bare instead of in a group
                     results.append(error)
                 crew.events.end()

@@ -143,13 +143,24 @@ async def f() -> None: ...
 """
 
 
-@pytest.mark.parametrize(
-    "source", [SLOW_TO_START, "import time\nprint('it begins', flush=True)\ntime.sleep(600)\n"]
-)
-def test_ctrl_c_before_the_start_is_130_and_quiet(
-    tmp_path: Path, faktory_server: FaktoryServer, source: str
+def test_ctrl_c_in_the_lifespans_start_is_an_end_in_order(
+    tmp_path: Path, faktory_server: FaktoryServer
 ) -> None:
-    (tmp_path / "jobs.py").write_text(source)
+    (tmp_path / "jobs.py").write_text(SLOW_TO_START)
+    with terminal(tmp_path, "worker", "jobs:app") as screen:
+        screen.shows("it begins")
+        screen.press(CTRL_C)
+        assert screen.ends() == 0
+    assert "stopped by SIGINT: 0 jobs ended" in screen.shown
+    assert faktory_server.is_idle
+
+
+def test_ctrl_c_in_the_import_of_the_app_is_130_and_quiet(
+    tmp_path: Path, faktory_server: FaktoryServer
+) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "import time\nprint('it begins', flush=True)\ntime.sleep(600)\n"
+    )
     with terminal(tmp_path, "worker", "jobs:app") as screen:
         screen.shows("it begins")
         screen.press(CTRL_C)

@@ -3,11 +3,14 @@
     python -m tests.worker.signalled BACKEND HANDLER [OPTION]
 
 It says on stdout what happens, a line each. The handler `obedient` finishes when a line comes in
-on stdin, `deaf` ignores every cancellation, `idle` has no job at all.
+on stdin, `deaf` ignores every cancellation, `idle` has no job at all; nor have `slow_to_open` and
+`slow_to_close`, whose handlers' source waits for a line or for the end of stdin.
 """
 
 import logging
 import sys
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -36,12 +39,43 @@ async def deaf(job: Job) -> None:
                 say("ignored")
 
 
+class Slow:
+    """A source of handlers that takes its time, at its beginning or at its end."""
+
+    def __init__(self, name: str) -> None:
+        self._slow_to_open = name == "slow_to_open"
+
+    def resolve(self, jobtype: str) -> None:
+        return None
+
+    def jobtypes(self) -> Collection[str]:
+        return ()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        if self._slow_to_open:
+            say("opening")
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    say("gave up opening")
+                    await anyio.wait_readable(sys.stdin)
+        say("opened")
+        yield
+        say("closing")
+        await anyio.wait_readable(sys.stdin)
+
+
 async def main(handler: str, **options: Any) -> None:
     handlers = {"obedient": obedient, "deaf": deaf}
     async with EmbeddedServer(fetch_wait=0.1) as server, Client(server.url) as client:
-        if handler != "idle":
+        if handler in handlers:
             await client.push(Job("order", jid="12345678"))
-        worker = Worker({"order": handlers.get(handler, obedient)}, url=server.url, **options)
+        source = Slow(handler) if handler.startswith("slow") else None
+        worker = Worker(
+            source or {"order": handlers.get(handler, obedient)}, url=server.url, **options
+        )
         if handler == "idle":
             worker.register("never", obedient)
         try:

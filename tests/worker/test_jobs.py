@@ -497,6 +497,31 @@ async def test_a_source_that_never_starts_does_not_hold_the_worker(end: str) -> 
     assert peer.dials == 0
 
 
+@pytest.mark.parametrize("moment", ["opened", "told"])
+async def test_a_source_that_has_started_may_take_its_time_to_end(moment: str) -> None:
+    class Slow(Source):
+        @asynccontextmanager
+        async def running(self) -> AsyncGenerator[None]:
+            if moment == "opened":
+                worker.stop()
+            yield
+            await anyio.lowlevel.checkpoint()
+            self.notes.append("closed")
+
+    async def told() -> None:
+        worker.stop()
+        await anyio.sleep_forever()
+
+    source = Slow(None)
+    async with peering() as peer:
+        listener = told if moment == "told" else list
+        worker = Worker(source, dial=peer.dial, on_start=listener)
+        async with running(worker) as run:
+            assert (await run.end()).reason == "stop()"
+    assert source.notes == ["closed"]
+    assert peer.dials == 0
+
+
 async def test_a_stopped_worker_does_not_even_start_its_source() -> None:
     source = Source(None)
     async with peering() as peer:

@@ -154,6 +154,44 @@ def test_what_heeds_no_cancellation_is_reported_and_named_until_it_ends(backend:
         assert child.ends()[0] == -TERM
 
 
+@each_backend
+def test_signals_are_obeyed_while_what_the_handlers_need_is_opened(backend: str) -> None:
+    with process(backend, "slow_to_open") as child:
+        child.says("opening")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is terminating")
+        child.says("gave up opening")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is cut")
+        details = child.details(finish=True)
+    assert (details["reason"], details["acked"]) == ("SIGTERM", 0)
+
+
+@each_backend
+def test_signals_are_obeyed_while_what_the_handlers_needed_is_closed(backend: str) -> None:
+    with process(backend, "slow_to_close") as child:
+        child.says("opened")
+        child.send(TERM)
+        child.says("closing")
+        child.send(TERM)
+        child.says("SIGTERM: the worker is cut")
+        details = child.details(finish=True)
+    assert details["reason"] == "SIGTERM"
+
+
+@each_backend
+def test_the_third_signal_ends_the_process_also_while_that_is_closed(backend: str) -> None:
+    with process(backend, "slow_to_close") as child:
+        child.says("opened")
+        child.send(INT)
+        child.says("closing")
+        child.send(INT)
+        child.says("SIGINT: the worker is cut")
+        child.send(TERM)
+        status, _ = child.ends()
+    assert status == -TERM
+
+
 # On trio an interrupt strikes whatever code runs in that moment; see the cancellation tests.
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 def test_where_signals_are_not_obeyed_an_interrupt_still_ends_the_run_in_order(
@@ -177,10 +215,8 @@ def test_signals_do_afterwards_what_they_did_before(backend: str) -> None:
         before = signal.getsignal(INT)
         signals = _signals.Signals(Lifecycle(lambda: None), lambda: "nothing")
         async with anyio.create_task_group() as group:
-            group.start_soon(signals.obey, Home.of_this_task())
-            await anyio.wait_all_tasks_blocked()
-            assert signal.getsignal(TERM) is not mine
-            group.cancel_scope.cancel()
+            with signals.obeyed(group, Home.of_this_task()):
+                assert signal.getsignal(TERM) is not mine
         assert signal.getsignal(INT) == before
 
     options = {"use_uvloop": True} if backend == "uvloop" else {}
@@ -195,21 +231,18 @@ def test_signals_do_afterwards_what_they_did_before(backend: str) -> None:
 def test_the_last_of_two_runs_gives_signals_back_though_it_began_last() -> None:
     async def main() -> None:
         before = signal.getsignal(INT)
-        first, second = anyio.CancelScope(), anyio.CancelScope()
-
-        async def obey(scope: anyio.CancelScope) -> None:
-            with scope:
-                signals = _signals.Signals(Lifecycle(lambda: None), lambda: "nothing")
-                await signals.obey(Home.of_this_task())
-
         async with anyio.create_task_group() as group:
-            for scope in (first, second):
-                group.start_soon(obey, scope)
-                await anyio.wait_all_tasks_blocked()
-            for scope in (first, second):
-                scope.cancel()
-                await anyio.wait_all_tasks_blocked()
-            assert signal.getsignal(INT) == before
+            runs = [
+                _signals.Signals(Lifecycle(lambda: None), lambda: "nothing").obeyed(
+                    group, Home.of_this_task()
+                )
+                for _ in range(2)
+            ]
+            for run in runs:
+                run.__enter__()
+            for run in runs:
+                run.__exit__(None, None, None)
+        assert signal.getsignal(INT) == before
 
     anyio.run(main, backend="trio")
     assert signal.getsignal(INT) is signal.default_int_handler
@@ -235,12 +268,10 @@ def test_without_signals_of_the_loop_they_are_handled_by_the_interpreter(
         monkeypatch.setattr(_signals, "_LOOPS_RECEIVE_THEM", False)
         signals = _signals.Signals(lifecycle, lambda: "nothing")
         async with anyio.create_task_group() as group:
-            group.start_soon(signals.obey, Home.of_this_task())
-            await anyio.wait_all_tasks_blocked()
-            for phase in (Phase.TERMINATING, Phase.CUT):
-                signal.raise_signal(INT)
-                await when(lambda: lifecycle.phase is phase)  # noqa: B023 - awaited at once
-            group.cancel_scope.cancel()
+            with signals.obeyed(group, Home.of_this_task()):
+                for phase in (Phase.TERMINATING, Phase.CUT):
+                    signal.raise_signal(INT)
+                    await when(lambda: lifecycle.phase is phase)  # noqa: B023 - awaited at once
 
     anyio.run(main)
     assert changes == [Phase.TERMINATING, Phase.CUT]
