@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, to_process, to_thread
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from faktory_async.model import Job
 from faktory_async.net import here
@@ -16,6 +16,7 @@ from faktory_async.worker._current import current_run
 from faktory_async.worker._failure import failure
 from faktory_async.worker._handlers import Handler, Registration, Runner
 from faktory_async.worker._outcome import Ack, Outcome
+from faktory_async.worker._thread import Raised, in_thread, to_its_end
 
 R = TypeVar("R")
 
@@ -76,8 +77,8 @@ class Kinds:
         """
         run = current_run()
         with run.by_scope():
-            told = await to_thread.run_sync(_attempt, function, limiter=self.threads)
-            if not isinstance(told, _Raised):
+            told = await in_thread(function, self.threads)
+            if not isinstance(told, Raised):
                 return told
             error = told.take()
             try:
@@ -121,30 +122,7 @@ class Kinds:
         if self._idle and self._idle.pop() > time.monotonic() - _SURELY_THERE:
             return
         self._idle.clear()
-        with CancelScope(shield=True):
-            await to_process.run_sync(int, limiter=self._unlimited)
-
-
-class _Raised:
-    """What a thread has raised, to be taken out once: those it went through may keep this."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._errors = [error]
-
-    def take(self) -> BaseException:
-        return self._errors.pop()
-
-
-def _attempt(function: Callable[[], R]) -> R | _Raised:
-    """Call it, and return what it raises.
-
-    Raised in the thread, it would be kept by the frames that brought it here and that it knows: a
-    circle. And a task to which a future brings a GeneratorExit is closed by Python.
-    """
-    try:
-        return function()
-    except BaseException as error:  # noqa: BLE001 - raised again by the handler's own task
-        return _Raised(error)
+        await to_its_end(partial(to_process.run_sync, int, limiter=self._unlimited))
 
 
 def _on_the_loop(handler: Handler) -> Runner:

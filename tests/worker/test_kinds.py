@@ -1,5 +1,6 @@
 """`def` handlers, in threads and in processes: in real time, which is the only one they know."""
 
+import asyncio
 import contextvars
 import gc
 import logging
@@ -21,6 +22,7 @@ import uvloop
 
 from faktory_async import Job, UsageError, Worker, current_job
 from faktory_async.net import Link
+from faktory_async.worker import CallNext, Middleware, Outcome
 from faktory_async.worker._run import Run
 from tests.worker.peer import Peer, peering
 from tests.worker.running import Running, running
@@ -226,6 +228,77 @@ async def test_a_thread_goes_on_after_its_timeout_keeps_its_slot_and_is_failed_i
     assert f"job {first.jid} (plain) has ended, after it was reported" in caplog.text
 
 
+@pytest.mark.parametrize("anyio_backend", LOOPS[:2], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_thread_keeps_its_slot_when_middleware_gives_it_up(times: int) -> None:
+    release, ended = threading.Event(), threading.Event()
+    beginning, cancelled = anyio.Event(), anyio.Event()
+
+    def plain(job: Job) -> None:
+        anyio.from_thread.run_sync(beginning.set)
+        release.wait(60)
+        ended.set()
+
+    gives_up = cancelled_natively(beginning, cancelled, times)
+    had_ended: list[bool] = []
+
+    async def middleware(job: Job, call_next: CallNext) -> None:
+        async def watched(job: Job) -> Outcome:
+            try:
+                return await call_next(job)
+            finally:
+                had_ended.append(ended.is_set())
+
+        await gives_up(job, watched)
+
+    async with working(
+        lambda peer: Worker({"plain": plain}, dial=peer.dial, middleware=[middleware]), Job("plain")
+    ) as (peer, _):
+        await cancelled.wait()
+        release.set()
+        await peer.saw("FAIL")
+    assert had_ended == [True]
+
+
+@pytest.mark.parametrize("anyio_backend", LOOPS[:2], ids=["asyncio", "uvloop"])
+async def test_a_call_that_middleware_gives_up_before_a_thread_has_it_is_never_made() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def plain(job: Job) -> None:
+        begun.set()
+        release.wait(60)
+
+    def never(job: Job) -> None:
+        raise AssertionError(job)
+
+    beginning, cancelled = anyio.Event(), anyio.Event()
+    gives_up = cancelled_natively(beginning, cancelled, times=1)
+
+    async def middleware(job: Job, call_next: CallNext) -> None:
+        await (gives_up if job.jobtype == "never" else _go_on)(job, call_next)
+
+    first, second = Job("plain"), Job("never")
+    async with working(
+        lambda peer: Worker(
+            {"plain": plain, "never": never}, dial=peer.dial, threads=1, middleware=[middleware]
+        ),
+        first,
+        second,
+    ) as (peer, _):
+        await anyio.to_thread.run_sync(begun.wait, 30)
+        beginning.set()
+        try:
+            assert (await peer.saw("FAIL")).json["errtype"] == "TimeoutError"
+        finally:
+            release.set()
+        await peer.saw("ACK")
+    assert peer.reports() == [("FAIL", second.jid), ("ACK", first.jid)]
+
+
+async def _go_on(job: Job, call_next: CallNext) -> None:
+    await call_next(job)
+
+
 async def test_a_thread_may_meet_its_own_job_again() -> None:
     release = threading.Event()
     runs: list[str] = []
@@ -396,10 +469,41 @@ async def test_programs_that_a_process_starts_are_kept_off_its_pipes() -> None:
     assert await ended(handlers, *jobs) == [{"jid": job.jid} for job in jobs]
 
 
-@pytest.mark.parametrize("how", ["timeout", "stop"])
+def cancelled_natively(
+    beginning: anyio.Event, cancelled: anyio.Event, times: int = 3
+) -> Middleware:
+    """Return middleware that gives up what it calls as `asyncio.timeout` does, once it begins."""
+
+    async def middleware(job: Job, call_next: CallNext) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+
+        async def cancel() -> None:
+            await beginning.wait()
+            try:
+                for _ in range(times):
+                    task.cancel()
+                    await anyio.wait_all_tasks_blocked()
+            finally:
+                cancelled.set()
+
+        canceller = asyncio.create_task(cancel())
+        try:
+            await call_next(job)
+        except asyncio.CancelledError:
+            raise TimeoutError from None
+        finally:
+            await canceller
+
+    return middleware
+
+
+@pytest.mark.parametrize("how", ["timeout", "stop", "middleware"])
 async def test_a_process_is_not_left_behind_that_was_to_be_killed_while_it_started(
-    monkeypatch: pytest.MonkeyPatch, how: str
+    monkeypatch: pytest.MonkeyPatch, how: str, anyio_backend: tuple[str, object]
 ) -> None:
+    if how == "middleware" and anyio_backend[0] == "trio":
+        pytest.skip("trio has no native cancellation")
     started: list[anyio.abc.Process] = []
     start = anyio.open_process
     beginning = anyio.Event()
@@ -411,7 +515,8 @@ async def test_a_process_is_not_left_behind_that_was_to_be_killed_while_it_start
         return process
 
     def worker(peer: Peer) -> Worker:
-        worker = Worker(dial=peer.dial, grace=0)
+        middleware = [cancelled_natively(beginning, anyio.Event())] if how == "middleware" else []
+        worker = Worker(dial=peer.dial, grace=0, middleware=middleware)
         timeout = 0.01 if how == "timeout" else 60
         worker.register("succeed", succeed, run_in="process", timeout=timeout)
         return worker
