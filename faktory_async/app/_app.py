@@ -11,11 +11,13 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from faktory_async.app._arguments import schema_of_model
 from faktory_async.app._box import Box
@@ -46,6 +48,8 @@ _HOW_TO_OPEN: Final = (
     "the app is not open here: write `async with app:` around the program, or use push_sync in "
     "code that is not async"
 )
+# The app whose handler it is that runs, and where that app pushes to.
+_aim: Final[ContextVar[tuple["App", Target]]] = ContextVar("faktory_async_aim")
 _SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -123,10 +127,9 @@ class App(Router):
         self._run_middleware = _functions("middleware", middleware)
         self._push_middleware = _functions("push_middleware", push_middleware)
         self._runners: dict[str, Runner] = {}
-        self._opened: dict[object, tuple[Client, int]] = {}
-        self._sync = SyncClient(
-            lambda: self._make_client(self._target), lambda: Address.resolve(self.url)
-        )
+        self._opened: dict[object, _Opened] = {}
+        self._aims: list[Target] = []
+        self._sync = SyncClient(self._make_client, self._target_here)
 
     def __repr__(self) -> str:
         return f"<App {len(self._bindings)} jobs>"
@@ -183,22 +186,22 @@ class App(Router):
     ) -> None:
         await self._leave()
 
-    async def _enter(self, target: Target) -> None:
-        loop = here()
-        client, count = self._opened.get(loop, (None, 0))
-        if client is None:
+    async def _enter(self, target: Target) -> Target:
+        """Open the app in this event loop, and return where it pushes."""
+        opened = self._opened.get(here())
+        if opened is None:
             client = self._make_client(target)
             await client.open()
-        self._opened[loop] = client, count + 1
+            opened = self._opened[here()] = _Opened(client, target)
+        opened.count += 1
+        return opened.target
 
     async def _leave(self) -> None:
-        loop = here()
-        client, count = self._opened[loop]
-        if count > 1:
-            self._opened[loop] = client, count - 1
-            return
-        del self._opened[loop]
-        await client.aclose()
+        opened = self._opened[here()]
+        opened.count -= 1
+        if not opened.count:
+            del self._opened[here()]
+            await opened.client.aclose()
 
     def client(self) -> Client:
         """Return the open client that the app pushes with, for whatever else it can do.
@@ -209,7 +212,7 @@ class App(Router):
         opened = self._opened.get(here())
         if opened is None:
             raise ClientStateError(_HOW_TO_OPEN)
-        return opened[0]
+        return opened.client
 
     async def push_many(
         self,
@@ -281,11 +284,12 @@ class App(Router):
         site.listen("on_exhausted", self._exhausted)
         if schedule := Schedule(self._bindings.values()):
             site.schedules.append(Scheduler(schedule, _connector(site.target)).run)
-        await self._enter(site.target)
+        token = _aim.set((self, await self._enter(site.target)))
         try:
             async with self._living():
                 yield
         finally:
+            _aim.reset(token)
             await self._leave()
 
     @asynccontextmanager
@@ -324,12 +328,19 @@ class App(Router):
             url: Where the server is.
             dial: Opens links in place of TCP.
         """
-        before = self.url, self.dial, self.tls
-        self.url, self.dial, self.tls = url, dial, None
+        aim = Target(url, dial, None, self.timeouts)
+        if not self._aims:
+            self._aims.append(self._target)
+        self._aims.append(aim)
+        self._take_aim()
         try:
             yield
         finally:
-            self.url, self.dial, self.tls = before
+            # Blocks may overlap: in whatever order they end, the app is as it was after the last.
+            self._aims = [other for other in self._aims if other is not aim]
+            self._take_aim()
+            if len(self._aims) == 1:
+                self._aims.clear()
 
     @asynccontextmanager
     async def in_memory(self) -> AsyncGenerator[Box]:
@@ -411,9 +422,18 @@ class App(Router):
                 " write the `cron` of its router above it"
             )
 
+    def _take_aim(self) -> None:
+        aim = self._aims[-1]
+        self.url, self.dial, self.tls = aim.url, aim.dial, aim.tls
+
     @property
     def _target(self) -> Target:
         return Target(self.url, self.dial, self.tls, self.timeouts)
+
+    def _target_here(self) -> Target:
+        """Return where the app pushes from here: a handler's jobs go where its worker's do."""
+        app, target = _aim.get((None, None))
+        return target if app is self and target is not None else self._target
 
     def _make_client(self, target: Target) -> Client:
         return Client(
@@ -447,6 +467,14 @@ def _functions(name: str, layers: Sequence[F]) -> list[F]:
     if not are_many or not all(map(callable, found)):
         raise UsageError(f"{name} is a list of functions, not {layers!r}")
     return found
+
+
+class _Opened(Struct):
+    """An app that is open in one event loop: its client, whose server, and how often."""
+
+    client: Client
+    target: Target
+    count: int = 0
 
 
 def _connector(target: Target) -> Connector:

@@ -11,11 +11,13 @@ from typing import Final
 
 import anyio
 from anyio.from_thread import BlockingPortal
+from msgspec.structs import replace
 
 from faktory_async.client import Client
 from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.net import Address, here
+from faktory_async.worker import Target
 
 _LOOP: Final = {"loop_factory": asyncio.SelectorEventLoop}
 _NAME: Final = "faktory push_sync"
@@ -92,15 +94,15 @@ class SyncClient:
     """A client on a thread, made when it is first needed, and anew where the server is another one.
 
     Args:
-        make: Makes a client.
-        address: Says where the server is: by the environment, that may change.
+        make: Makes a client for a server.
+        target: Says where jobs are pushed to from where it is called.
     """
 
-    def __init__(self, make: Callable[[], Client], address: Callable[[], Address]) -> None:
+    def __init__(self, make: Callable[[Target], Client], target: Callable[[], Target]) -> None:
         self._make = make
-        self._address = address
+        self._target = target
         self._lock = threading.Lock()
-        self._for: Address | None = None
+        self._for: Target | None = None
         self._open: tuple[_LoopThread, Client] | None = None
 
     @property
@@ -135,12 +137,14 @@ class SyncClient:
         self._open = None
 
     def _ready(self) -> tuple[_LoopThread, Client]:
-        wanted = self._address()
+        wanted = self._target()
+        # By the environment, that may change.
+        wanted = replace(wanted, url=Address.resolve(wanted.url))
         with self._lock:
             if self._open is None or self._for != wanted:
                 opened, self._open = self._open, None
                 _close(opened)
-                self._open, self._for = _opened(self._make()), wanted
+                self._open, self._for = _opened(self._make(wanted)), wanted
                 _open_ones.add(self)
             return self._open
 

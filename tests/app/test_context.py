@@ -15,6 +15,7 @@ import pytest
 
 from faktory_async import (
     App,
+    Client,
     EmbeddedServer,
     Job,
     JobContext,
@@ -177,6 +178,54 @@ async def test_a_handler_in_a_thread_pushes(app: App, server: EmbeddedServer) ->
     assert (await work(app)).acked == 1
     await anyio.to_thread.run_sync(app.close_sync)
     assert [job.args for job in server.queues["rest"].jobs] == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_thread_pushes_to_where_coroutines_push(
+    server: EmbeddedServer, *, opened: bool
+) -> None:
+    app = App("tcp://127.0.0.1:1")
+
+    @app.job
+    def order() -> None:
+        rest.push_sync(1)
+        anyio.from_thread.run(rest.push, 2)
+
+    @app.job(queue="rest")
+    async def rest(number: int) -> None: ...
+
+    async with EmbeddedServer() as worked, Client(dial=worked.dial) as client:
+        await client.push(order.call())
+        worker = Worker(app, dial=worked.dial, burst=True)
+        if opened:
+            with app.aimed_at(server.url, server.dial):
+                await app.__aenter__()
+        assert (await worker.run()).acked == 1
+        if opened:
+            await app.__aexit__(None, None, None)
+        await anyio.to_thread.run_sync(app.close_sync)
+        there = server if opened else worked
+        assert [job.args for job in there.queues["rest"].jobs] == [[1], [2]]
+
+
+async def test_a_thread_pushes_another_apps_jobs_to_that_ones_server(
+    app: App, server: EmbeddedServer
+) -> None:
+    async with EmbeddedServer() as elsewhere:
+        other = App(elsewhere.url, dial=elsewhere.dial)
+
+        @app.job
+        def order() -> None:
+            theirs.push_sync()
+
+        @other.job
+        async def theirs() -> None: ...
+
+        async with app:
+            await order.push()
+        assert (await work(app)).acked == 1
+        await anyio.to_thread.run_sync(other.close_sync)
+        assert len(elsewhere.queues["default"].jobs) == 1
 
 
 async def test_attempts_are_counted(app: App, server: EmbeddedServer) -> None:
