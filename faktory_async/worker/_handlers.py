@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from types import FunctionType
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from msgspec import Struct
 
@@ -31,6 +31,7 @@ RunIn: TypeAlias = Literal["thread", "process"]
 H = TypeVar("H", bound=Handler)
 
 
+@runtime_checkable
 class HandlerSource(Protocol):
     """Where a worker finds out what to call for a job."""
 

@@ -166,11 +166,16 @@ class Worker:
         if not _WID.fullmatch(self.wid):
             raise UsageError("a wid is printable ASCII without spaces")
         kinds = Kinds(concurrency, threads=threads, processes=processes)
-        self._handlers: HandlerSource = (
-            Handlers(kinds.runner, handlers)
-            if isinstance(handlers, Mapping) or handlers is None
-            else handlers
-        )
+        self._handlers: HandlerSource
+        if isinstance(handlers, Mapping) or handlers is None:
+            self._handlers = Handlers(kinds.runner, handlers)
+        elif isinstance(handlers, HandlerSource):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs without types
+            self._handlers = handlers
+        else:
+            raise UsageError(
+                "a worker works an App, a dict of functions by jobtype, or a HandlerSource, not "
+                f"{handlers!r}"
+            )
         default = default_handler and kinds.runner(registered("unknown types", default_handler))
         address = Address.resolve(target.url)
         identity = Identity(

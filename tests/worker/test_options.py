@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from faktory_async import TLS, AddressError, UsageError, Worker
+from faktory_async import TLS, AddressError, Router, UsageError, Worker
 from faktory_async.net import Address
 from faktory_async.worker._connected import Target
 
@@ -46,6 +46,12 @@ from faktory_async.worker._connected import Target
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Worker(**options)
+
+
+@pytest.mark.parametrize("handlers", ["hello:app", Router(), 5, [list]])
+def test_what_works_no_jobs_is_refused(handlers: Any) -> None:
+    with pytest.raises(UsageError, match="a worker works an App, a dict of functions by jobtype"):
+        Worker(handlers)
 
 
 def test_a_wrong_address_is_refused_at_once() -> None:
