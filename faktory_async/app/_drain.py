@@ -14,7 +14,7 @@ from faktory_async.errors import UsageError
 from faktory_async.model import Job
 from faktory_async.net import Link
 from faktory_async.server import QueueSnapshot, TimedSnapshot
-from faktory_async.worker import Ack, Fail, Outcome, Worker, exhausted
+from faktory_async.worker import Ack, Fail, JobInFlight, Outcome, Worker, exhausted
 from faktory_async.worker import Dead as DeadOutcome
 from faktory_async.worker import Discard as DiscardOutcome
 from faktory_async.worker import Retry as RetryOutcome
@@ -122,6 +122,7 @@ class Drain:
         self._max_jobs = max_jobs
         self._said: dict[int, tuple[object, Exception | None]] = {}
         self._worker: Worker | None = None
+        self._cut: tuple[JobInFlight, ...] = ()
         self._error: Exception | None = None
         self.ran: Final[list[Ran]] = []
 
@@ -141,8 +142,7 @@ class Drain:
 
     def why_late(self, timeout: float) -> str:
         """Say what was being run when the time was over."""
-        cut = [ran.job for ran in self.ran if getattr(ran.outcome, "errtype", "") == "Interrupted"]
-        names = ", ".join(f"{job.jobtype} {job.jid}" for job in cut) or "no handler"
+        names = ", ".join(f"{job.jobtype} {job.jid}" for job in self._cut) or "no handler"
         return f"not drained within {timeout:g} s: {names} was running, {len(self.ran)} had ended"
 
     async def _work(self) -> None:
@@ -150,12 +150,13 @@ class Drain:
             self._app,
             url=self._server.url,
             dial=self._server.dial,
-            queues=self._names,
+            queues=self._names if self._queues is None else self._queues,
             burst=True,
             max_jobs=self._max_jobs - len(self.ran) + 1,
             handle_signals=False,
             grace=1,
             on_job_end=self._ended,
+            on_state_change=self._changed,
         )
         await worker.run()
         if self._error is not None:
@@ -166,7 +167,11 @@ class Drain:
             )
 
     def _names(self) -> Sequence[str]:
-        return self._queues or sorted({"default", *self._server.queues})
+        return sorted({"default", *self._server.queues})
+
+    def _changed(self, phase: str) -> None:
+        if phase == "cut" and self._worker is not None:
+            self._cut = self._worker.stats.in_flight
 
     def _watch(self, job: Job, result: object, error: Exception | None) -> None:
         self._said[id(job)] = result, error
@@ -255,10 +260,14 @@ async def drain(app: "App", server: Drainable, **options: Unpack[DrainOptions]) 
         Exception: what a handler raised, itself.
         ArgumentsError: a job whose arguments do not fit.
         TimeoutError: it took longer; the jobs that were being run are named.
+        TypeError: there is no such option.
         UsageError: a job that is not worked by this app, or more jobs than `max_jobs`.
 
     Cancelled, handlers are cut short and their jobs are failed.
     """
+    for name in options:
+        if name not in DrainOptions.__annotations__:
+            raise TypeError(f"a drain has no option {name!r}")
     timeout = options.get("timeout", 10)
     drained = Drain(
         app,

@@ -4,6 +4,7 @@ import time
 from uuid import UUID, uuid4
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from faktory_async import App, Client, Dead, Discard, Job, JobContext, Retry, UsageError
@@ -233,6 +234,33 @@ async def test_a_drain_ends_in_time(shop: Shop, faktory: Faktory) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_drain_names_what_was_done_only_after_its_time(faktory: Faktory) -> None:
+    app = App()
+
+    @app.job
+    def blocking() -> None:
+        try:
+            while True:
+                anyio.from_thread.check_cancelled()
+                time.sleep(0.001)
+        except BaseException:  # noqa: BLE001 - what was cut is done all the same
+            return
+
+    async with app:
+        job = await blocking.push()
+    with pytest.raises(TimeoutError, match=f"blocking {job.jid} was running"):
+        await faktory.drain(app, timeout=0.1)
+
+
+@pytest.mark.anyio
+async def test_a_drain_has_no_other_options(shop: Shop, faktory: Faktory) -> None:
+    with pytest.raises(TypeError, match="a drain has no option 'retry'"):
+        await faktory.drain(shop.app, retry=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(UsageError, match="at least one queue"):
+        await faktory.drain(shop.app, queues=[])
+
+
+@pytest.mark.anyio
 async def test_a_drain_has_a_most(shop: Shop, faktory: Faktory) -> None:
     async with shop.app:
         await shop.chain.push(5)
@@ -291,6 +319,18 @@ async def test_an_app_in_memory(shop: Shop) -> None:
         assert ran.result == "plain to a@b.c"
         assert await drain(shop.app, box.server) == []
     assert shop.app.url is None
+
+
+def test_aims_that_overlap_leave_an_app_as_it_was() -> None:
+    app = App("tcp://127.0.0.1:1")
+    first, second = app.aimed_at("tcp://127.0.0.1:2"), app.aimed_at("tcp://127.0.0.1:3")
+    first.__enter__()
+    second.__enter__()
+    assert app.url == "tcp://127.0.0.1:3"
+    first.__exit__(None, None, None)
+    assert app.url == "tcp://127.0.0.1:3"
+    second.__exit__(None, None, None)
+    assert app.url == "tcp://127.0.0.1:1"
 
 
 @pytest.mark.anyio
