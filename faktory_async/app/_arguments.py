@@ -2,7 +2,7 @@
 
 A signature is compiled once, into a msgspec struct that is an array in JSON, one field for each
 parameter. What is pushed is decoded on the spot as a worker will do it, so that a value which does
-not fit fails where it was written.
+not fit, or would be another one there, fails where it was written.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError
 
+from faktory_async.app._kept import change
 from faktory_async.errors import ArgumentsError, UsageError
 
 _KINDS: Final = inspect.Parameter
@@ -83,7 +84,7 @@ class Arguments:
         self._jobtype = jobtype
         self._parameters = tuple(parameters)
         self._strict = strict
-        self._loose = self._check_types()
+        self._check_types()
         plain = [parameter for parameter in parameters if not parameter.rest]
         rest = [parameter for parameter in parameters if parameter.rest]
         self._count = len(plain)
@@ -108,7 +109,8 @@ class Arguments:
         Parameters that are left out at the end stay out: the worker knows their defaults.
 
         Raises:
-            ArgumentsError: a value is no JSON, or does not fit its parameter; with its path.
+            ArgumentsError: a value is no JSON, does not fit its parameter, or would not be the same
+                when a worker reads it; with its path.
             TypeError: the call does not fit the signature, as Python itself would say.
         """
         if kwargs:
@@ -123,16 +125,11 @@ class Arguments:
             values = _builtins(list(args), _AS_TEXT)
         except _UNREADABLE:
             # A dict whose keys are dates, say, or nothing that can be sent.
-            values = [self._encode(number, value) for number, value in enumerate(args)]
-            self._decode(values, strict=True)
-            return values
-        decoded = self._decode(values, strict=True, apart=_AS_TEXT)
-        encoded = _builtins(values, ())
-        if self._loose and not _are_equal(values, encoded):
-            # Where no type says so, a worker could not make of text what it was: let the job
-            # refuse it.
-            again = self._decode(encoded, strict=True)
-            _put_back(encoded, _builtins(list(decoded), _AS_TEXT), _builtins(list(again), _AS_TEXT))
+            encoded = [self._encode(number, value) for number, value in enumerate(args)]
+        else:
+            self._decode(values, strict=True, apart=_AS_TEXT)  # says what is no text, and should be
+            encoded = _builtins(values, ())
+        self._check_read(args, self._decode(encoded, strict=True))
         return encoded
 
     def _encode(self, number: int, value: object) -> Any:
@@ -143,6 +140,19 @@ class Arguments:
                 f"{_plain(error)}, so {self._name(number)!r} of {self._jobtype} cannot be sent",
                 path=f"args[{number}]",
             ) from None
+
+    def _check_read(self, args: tuple[Any, ...], read: tuple[Any, ...]) -> None:
+        """Refuse what a worker would read as something else; it may read defaults beside it."""
+        for number, (given, found) in enumerate(zip(args, read, strict=False)):
+            changed = change(given, found)
+            if changed is not None:
+                name = self._name(number)
+                path, what = changed.path, changed.what
+                if name in self._redact:
+                    path, what = "", "is not the same any more when a worker reads it"
+                raise ArgumentsError(
+                    f"{what}, for {name!r} of {self._jobtype}", path=f"args[{number}]{path}"
+                )
 
     def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         bound = self._bind(args, kwargs)
@@ -256,25 +266,19 @@ class Arguments:
         )
         return schema
 
-    def _check_types(self) -> bool:
-        """Refuse what JSON cannot carry; return whether anything of it may be of any type."""
-        loose = False
+    def _check_types(self) -> None:
+        """Refuse what JSON cannot carry."""
         for parameter in self._parameters:
             try:
                 info = msgspec.inspect.type_info(parameter.annotation)
             except TypeError as error:
                 raise UsageError(f"{self._jobtype} takes {parameter.name}: {error}") from None
-            kinds = _kinds_in(info)
-            loose = loose or any(isinstance(kind, msgspec.inspect.AnyType) for kind in kinds)
-            for found in (
-                kind.cls for kind in kinds if isinstance(kind, msgspec.inspect.CustomType)
-            ):
+            for found in _customs_in(info):
                 if not _is_model(found):
                     raise UsageError(
                         f"{self._jobtype} takes {parameter.name}: {found.__qualname__}, which JSON "
                         "cannot carry: take a dataclass, a msgspec.Struct or plain values"
                     )
-        return loose
 
 
 def parameters_of(
@@ -338,9 +342,9 @@ def _default(value: Any) -> Any:
 _values: Final[Callable[[Struct], tuple[Any, ...]]] = msgspec.structs.astuple
 
 
-def _kinds_in(info: Any) -> list[msgspec.inspect.Type]:
-    """Return the description of every type in it, its own among them."""
-    found: list[msgspec.inspect.Type] = []
+def _customs_in(info: Any) -> list[type]:
+    """Return every type in it that msgspec knows nothing of."""
+    found: list[type] = []
     seen: set[int] = set()
     waiting = [info]
     while waiting:
@@ -348,8 +352,8 @@ def _kinds_in(info: Any) -> list[msgspec.inspect.Type]:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, msgspec.inspect.Type):
-            found.append(node)
+        if isinstance(node, msgspec.inspect.CustomType):
+            found.append(node.cls)
         if isinstance(node, Struct):
             waiting += [getattr(node, name) for name in node.__struct_fields__]
         elif isinstance(node, tuple):
@@ -359,7 +363,7 @@ def _kinds_in(info: Any) -> list[msgspec.inspect.Type]:
 
 def _is_model(kind: type) -> bool:
     """Whether it is a class of pydantic's, which is not imported for that."""
-    return hasattr(kind, "model_validate") and hasattr(kind, "model_dump")
+    return hasattr(kind, "model_validate_json") and hasattr(kind, "model_dump")
 
 
 def _builtins(values: list[Any], apart: tuple[type, ...]) -> list[Any]:
@@ -381,28 +385,6 @@ def _listed(root: list[Any]) -> list[Any]:
     return root
 
 
-def _are_equal(one: list[Any], other: list[Any]) -> bool:
-    try:
-        return one == other
-    except BytesWarning:  # made an error, it says that bytes have become text
-        return False
-
-
-def _put_back(encoded: list[Any], before: list[Any], after: list[Any]) -> None:
-    """Put into the encoded values what is of another type before and after a journey."""
-    waiting: list[Any] = [(encoded, before, after)]
-    while waiting:
-        target, one, other = waiting.pop()
-        there, later = dict(_items(target)), dict(_items(other))
-        for key, value in _items(one):
-            if key not in there:
-                continue  # a default
-            if key not in later or type(value) is not type(later[key]):
-                target[key] = value
-            elif _is(value, list, dict) and type(there[key]) is type(value):
-                waiting.append((there[key], value, later[key]))
-
-
 def _items(container: Any) -> Iterable[tuple[Any, Any]]:
     if _is(container, dict):
         return cast("Iterable[tuple[Any, Any]]", container.items())
@@ -416,7 +398,7 @@ def _is(value: object, *kinds: type) -> bool:
 def _encoded(value: Any) -> Any:
     kind = cast("type[object]", type(value))
     if _is_model(kind):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", by_alias=True)
     raise TypeError(f"{kind.__name__} has no JSON form")
 
 
@@ -426,5 +408,6 @@ def _plain(error: Exception) -> str:
 
 def _decoded(kind: type, value: Any) -> Any:
     if _is_model(kind):
-        return kind.model_validate(value)  # type: ignore[attr-defined]  # that is what was asked
+        # As JSON: in Python's own values a strict model wants none of the texts that these are.
+        return kind.model_validate_json(msgspec.json.encode(value))  # type: ignore[attr-defined]  # that is what was asked
     raise TypeError(f"{kind.__name__} has no JSON form")

@@ -29,8 +29,14 @@ class Item:
     """Known only here, at the end."""
 
     @classmethod
-    def model_validate(cls, value: object) -> Item:
+    def model_validate_json(cls, data: bytes) -> Item:
         return cls()
 
-    def model_dump(self, *, mode: str) -> object:
+    def model_dump(self, *, mode: str, by_alias: bool) -> object:
         return {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item)
+
+    def __hash__(self) -> int:
+        return 0
