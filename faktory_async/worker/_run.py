@@ -19,6 +19,7 @@ from faktory_async.worker._reservation import Moment, Reservation, effective
 # Seconds before the end of its reservation at which a handler is cancelled: its `finally` blocks
 # and its FAIL need some.
 MARGIN: Final = 5.0
+_LONGEST: Final = 100  # characters of a jid or jobtype that are shown
 
 
 def present() -> Moment:
@@ -201,4 +202,10 @@ class Run(Struct, eq=False):
             self._scope.cancel()
 
     def __str__(self) -> str:
-        return f"job {self.jid} ({self.envelope.jobtype})"
+        return f"job {_shown(self.jid)} ({_shown(self.envelope.jobtype)})"
+
+
+def _shown(text: str) -> str:
+    """Return what another program has made up as logs can have it: on one line, and not endless."""
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return short if short.isprintable() else repr(short)

@@ -315,3 +315,23 @@ def test_any_document_with_a_jid_is_worked_or_failed(document: bytes) -> None:
     job, report = anyio.run(ending, document, backend=name, backend_options=dict(options))
     assert report["jid"] == JID
     assert ("errtype" in report) is (job is None)
+
+
+@pytest.mark.anyio
+async def test_what_a_job_is_called_makes_no_lines_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    forged = "order\nERROR all is lost\x1b[31m"
+    _, report = await ending(document(jid="1234567\r8", jobtype=forged, args="none"))
+    assert report["jid"] == "1234567\r8"
+    (line,) = [record.getMessage() for record in caplog.records if "failed: " in record.msg]
+    assert line.startswith(r"job '1234567\r8' ('order\nERROR all is lost\x1b[31m') failed: ")
+
+
+@pytest.mark.anyio
+async def test_what_a_job_is_called_makes_no_endless_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await ending(document(jobtype="order" * 1_000, args="none"))
+    (line,) = [record.getMessage() for record in caplog.records if "failed: " in record.msg]
+    assert len(line) < 500
