@@ -113,12 +113,18 @@ def _in_short(outcome: Outcome) -> str:
         case Discard():
             return f" is discarded: {_line(outcome.reason)}"
         case Retry():
-            when = f"at {outcome.at:%H:%M:%S}" if outcome.at else f"in {outcome.seconds:g} s"
-            return f" runs again {when}: {_cause(outcome)}"
+            return f" runs again {_when(outcome)}: {_cause(outcome)}"
         case Dead():
             return f" is dead: {_cause(outcome)}"
         case Fail():
             return f" failed: {_cause(outcome)}"
+
+
+def _when(retry: Retry) -> str:
+    if retry.at is None:
+        return f"in {retry.seconds:g} s"
+    # It may be on any day, and in a zone that is not the one of the line's own time.
+    return f"at {retry.at.isoformat(' ', 'seconds')}"
 
 
 def _cause(outcome: Fail | Dead | Retry) -> str:

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import logging
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ def test_what_the_job_s_own_line_says_is_not_said_again(root_logger: logging.Log
     assert "all there is" in stream.getvalue()
 
 
+TOMORROW = datetime(2026, 11, 28, 9, 30, 0, 123_456, timezone(timedelta(hours=1)))
 FAIL = Fail(errtype="E", message="first\nsecond", backtrace=("a.py:1 in f",))
 
 
@@ -86,6 +88,7 @@ FAIL = Fail(errtype="E", message="first\nsecond", backtrace=("a.py:1 in f",))
         (Discard(reason="why"), 0, "⊘ f is discarded: why  "),
         (Retry(delay=5, errtype="E", message="m", free=True), 0, "↻ f runs again in 5 s: E: m  "),
         (Retry(delay=5, errtype="E", message="m"), 1, "↻ f runs again in 5 s: E: m  "),
+        (Retry(at=TOMORROW, errtype="E", message="m"), 1, " again at 2026-11-28 09:30:00+01:00: "),
         (FAIL, 1, "✗ f failed: E: first … (a.py:1 in f)  "),
         (Dead(errtype="E", message="\x1b[2J"), 1, "✗ f is dead: E: \\x1b[2J  "),
     ],
