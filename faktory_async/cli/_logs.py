@@ -19,6 +19,7 @@ _ASCII: Final = str.maketrans(
     {"→": "->", "←": "<-", "⊘": "--", "↻": "~>", "✗": "!!", "·": "-", "…": "..."}
 )
 _STANDARD: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+_OWN: Final = {"time", "level", "logger", "message", "exception"}
 _STYLES: Final = {"ack": "green", "job_start": "cyan", "retry": "yellow", "discard": "yellow"}
 
 
@@ -83,7 +84,10 @@ class PlainFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each record, with whatever `extra` was given to it."""
+    """One JSON object for each record, with whatever `extra` was given to it.
+
+    What the record itself says goes before that: an extra `time` is there as `extra_time`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object of a record."""
@@ -93,12 +97,19 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        document.update(
-            (name, value) for name, value in vars(record).items() if name not in _STANDARD
-        )
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
+        for name, value in vars(record).items():
+            if name not in _STANDARD:
+                document[_free(name, document)] = value
         return _json(document)
+
+
+def _free(name: str, document: dict[str, Any]) -> str:
+    """Return what an extra is called beside what the document has."""
+    while name in document or name in _OWN:
+        name = f"extra_{name}"
+    return name
 
 
 class RichHandler(logging.Handler):

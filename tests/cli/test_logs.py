@@ -39,6 +39,19 @@ def test_json_has_what_was_given_as_extra() -> None:
     assert line["odd"] == "<class 'object'>"
 
 
+def test_json_keeps_what_the_record_itself_says_whatever_the_extra_is_called() -> None:
+    own = decoded(created=0.0, time="noon", level=9, logger="me", exception="none", extra_time=1)
+    assert (own["level"], own["logger"]) == ("info", "somebody")
+    assert datetime.fromisoformat(own["time"]).year == 1970
+    assert "exception" not in own
+    assert (own["extra_level"], own["extra_logger"], own["extra_exception"]) == (9, "me", "none")
+    assert {own["extra_time"], own["extra_extra_time"]} == {"noon", 1}
+
+    failed = decoded(exception="none", exc_info=(ValueError, ValueError("no"), None))
+    assert "ValueError: no" in failed["exception"]
+    assert failed["extra_exception"] == "none"
+
+
 @pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, {1.5: 2, None: 3}])
 def test_json_tells_what_cannot_be_encoded_as_text(value: object) -> None:
     assert decoded(value=value)["message"] == "hi"
