@@ -93,8 +93,7 @@ _OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
     click.option(
         "--cron/--no-cron",
         default=True,
-        help="Whether the app's timetable is run: any number of workers may do so. One that ends "
-        "by itself, by --burst or --max-jobs, never does. [default: cron]",
+        help="Whether the app's timetable is run: any number of workers may do so. [default: cron]",
     ),
     click.option(
         "--log-level",
@@ -144,8 +143,18 @@ def command() -> None:
     help="How long handlers may go on once the worker is told to stop. [default: 25s; 3s with "
     "--reload]",
 )
-@click.option("-b", "--burst", is_flag=True, help="End when there is nothing left to do.")
-@click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="End after so many jobs.")
+@click.option(
+    "-b",
+    "--burst",
+    is_flag=True,
+    help="End when there is nothing left to do; no timetable is run.",
+)
+@click.option(
+    "--max-jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="End after so many jobs; no timetable is run.",
+)
 @click.option(
     "--connect-timeout",
     type=DurationType(),

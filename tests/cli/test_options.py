@@ -1,8 +1,10 @@
 """What may be written on the command line, and what is made of it."""
 
 import logging
+import re
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -110,6 +112,15 @@ def test_help_has_examples(name: str) -> None:
     assert f"  faktory-async {name} hello:app" in [
         line.rstrip().removeprefix(" ") for line in result.output.splitlines()
     ]
+
+
+@pytest.mark.parametrize("name", ["worker", "dev"])
+def test_help_speaks_of_no_option_that_the_command_has_not(name: str) -> None:
+    run = command.commands[name]
+    options = [option for option in run.params if isinstance(option, click.Option)]
+    known = {text for option in options for text in (*option.opts, *option.secondary_opts)}
+    for option in options:
+        assert set(re.findall(r"--[a-z-]+", option.help or "")) <= known, option.name
 
 
 def test_the_exit_codes_are_in_the_help() -> None:
