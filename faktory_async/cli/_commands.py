@@ -11,7 +11,7 @@ from rich_click import RichCommand, RichGroup
 from faktory_async.cli._errors import INTERRUPTED, USAGE, CommandError
 from faktory_async.cli._logs import COMMAND, set_up_logging
 from faktory_async.cli._settings import Queues, Settings
-from faktory_async.cli._types import DurationType, QueueType
+from faktory_async.cli._types import DurationType, QueueType, Switch
 from faktory_async.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,6 +92,7 @@ _OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
     ),
     click.option(
         "--cron/--no-cron",
+        cls=Switch,
         default=True,
         help="Whether the app's timetable is run: any number of workers may do so. [default: cron]",
     ),
@@ -165,6 +166,7 @@ def command() -> None:
 @click.option(
     "-r",
     "--reload/--no-reload",
+    cls=Switch,
     default=False,
     help="Start again, as a new process, when a Python file below this directory changes.",
 )

@@ -1,6 +1,8 @@
 """The values of options, as people write them."""
 
 import math
+import os
+from typing import Any
 
 import click
 
@@ -42,3 +44,23 @@ class QueueType(click.ParamType[tuple[str, float | None]]):
         if not 0 < number < math.inf:
             self.fail(f"the weight of {name} is a number above 0, not {weight!r}", param, ctx)
         return name, number
+
+
+class Switch(click.Option):
+    """A flag with an opposite, such as `--cron/--no-cron`, both of which have their variable.
+
+    click itself knows the variable of the first, with 0 for the opposite, and none of the second.
+    """
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return what the environment says; None where it says nothing."""
+        text = super().value_from_envvar(ctx)
+        name = str(self.name).upper()
+        variable = f"{ctx.auto_envvar_prefix}_NO_{name}"
+        if not (opposite := os.environ.get(variable)):
+            return text
+        value = not self.type.convert(opposite, self, ctx)
+        if text is not None and self.type.convert(text, self, ctx) != value:
+            other = f"{ctx.auto_envvar_prefix}_{name}"
+            raise click.BadParameter(f"{variable} says the opposite of {other}", ctx, self)
+        return value

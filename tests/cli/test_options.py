@@ -67,6 +67,85 @@ def test_dev_has_a_short_grace(given: list[Settings]) -> None:
     assert given == [Settings(app="hello:app", concurrency=5, grace=3)]
 
 
+# As they are written in the environment, and what the settings have then.
+VARIABLES: dict[str, tuple[str, str, Any]] = {
+    "QUEUE": ("a b=2", "queues", (("a", None), ("b", 2.0))),
+    "CONCURRENCY": ("7", "concurrency", 7),
+    "THREADS": ("3", "threads", 3),
+    "CRON": ("0", "cron", False),
+    "NO_CRON": ("1", "cron", False),
+    "LOG_LEVEL": ("debug", "log_level", "debug"),
+    "LOG_FORMAT": ("json", "log_format", "json"),
+    "LOOP": ("trio", "loop", "trio"),
+    "GRACE": ("1m", "grace", 60.0),
+    "BURST": ("true", "burst", True),
+    "MAX_JOBS": ("5", "max_jobs", 5),
+    "CONNECT_TIMEOUT": ("7s", "connect_timeout", 7.0),
+    "RELOAD": ("1", "grace", 3.0),
+    "NO_RELOAD": ("0", "grace", 3.0),
+}
+
+
+def variables_of(name: str) -> list[str]:
+    """Return what follows the prefix in the variables that a command's options should have."""
+    options = [option for option in command.commands[name].params if option.name != "app"]
+    texts = [text for option in options for text in (*option.opts, *option.secondary_opts)]
+    long = [text.removeprefix("--") for text in texts if text.startswith("--")]
+    return [text.replace("-", "_").upper() for text in long]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [(name, variable) for name in ("worker", "dev") for variable in variables_of(name)],
+)
+def test_each_option_has_its_variable(given: list[Settings], name: str, variable: str) -> None:
+    value, attribute, expected = VARIABLES[variable]
+    full = f"FAKTORY_ASYNC_{name.upper()}_{variable}"
+    result = invoke(name, "hello:app", **{full: value})
+    assert result.exit_code == 0, result.output
+    assert invoke(name, "hello:app").exit_code == 0
+    settings, usual = given
+    assert getattr(settings, attribute) == expected
+    assert getattr(usual, attribute) != expected
+
+
+def test_an_argument_goes_before_a_variable(given: list[Settings]) -> None:
+    no_cron = {"FAKTORY_ASYNC_WORKER_NO_CRON": "1"}
+    assert invoke("worker", "hello:app", "--cron", **no_cron).exit_code == 0
+    assert given == [Settings(app="hello:app")]
+
+
+@pytest.mark.parametrize(
+    ("cron", "no_cron", "expected"),
+    [("", "0", True), ("", "", True), ("1", "0", True), ("0", "1", False), ("0", "", False)],
+)
+def test_the_two_variables_of_a_flag_mean_opposites(
+    given: list[Settings], cron: str, no_cron: str, *, expected: bool
+) -> None:
+    both = {"FAKTORY_ASYNC_WORKER_CRON": cron, "FAKTORY_ASYNC_WORKER_NO_CRON": no_cron}
+    result = invoke("worker", "hello:app", **both)
+    assert result.exit_code == 0, result.output
+    assert given == [Settings(app="hello:app", cron=expected)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "no_cron", "words"),
+    [
+        ("1", "1", "FAKTORY_ASYNC_WORKER_NO_CRON says the opposite of FAKTORY_ASYNC_WORKER_CRON"),
+        ("", "perhaps", "'perhaps' is not a valid boolean"),
+    ],
+)
+def test_a_mistake_in_a_variable_is_one_in_the_call(
+    given: list[Settings], cron: str, no_cron: str, words: str
+) -> None:
+    both = {"FAKTORY_ASYNC_WORKER_CRON": cron, "FAKTORY_ASYNC_WORKER_NO_CRON": no_cron}
+    result = invoke("worker", "hello:app", **both)
+    assert result.exit_code == 2
+    said = " ".join(result.output.replace("│", " ").split())
+    assert words in said
+    assert not given
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
