@@ -51,7 +51,8 @@ async def run_reloaded(
 
 class _Supervisor:
     def __init__(self, settings: Settings, environment: Mapping[str, str], folder: Path) -> None:
-        self._command = [sys.executable, "-m", "faktory_async", *settings.arguments()]
+        # -P: modules of the current directory are the app's, and not what Python's are taken from.
+        self._command = [sys.executable, "-P", "-m", "faktory_async", *settings.arguments()]
         self._environment = _without_options(environment)
         self._folder = folder
         self._patience = settings.grace + _PATIENCE

@@ -6,6 +6,7 @@ from typing import Final
 import anyio
 
 from faktory_async.app import App
+from faktory_async.cli._ahead import import_ahead
 from faktory_async.cli._banner import queues_of, say_hello
 from faktory_async.cli._errors import (
     FAILED,
@@ -44,6 +45,7 @@ def work(settings: Settings) -> int:
     """
     backend = backend_of(settings.loop)
     try:
+        import_ahead(backend)
         app = load_app(settings.app)
         return _Run(app, settings).run(backend)
     except KeyboardInterrupt:
