@@ -11,7 +11,7 @@ from rich_click import RichCommand, RichGroup
 from faktory_async.cli._errors import INTERRUPTED, USAGE, CommandError
 from faktory_async.cli._logs import COMMAND, set_up_logging
 from faktory_async.cli._settings import Queues, Settings
-from faktory_async.cli._types import DurationType, QueueType, Switch
+from faktory_async.cli._types import DurationType, QueueType, Switch, each_once
 from faktory_async.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,6 +70,7 @@ _OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
         "--queue",
         multiple=True,
         type=QueueType(),
+        callback=each_once,
         help="A queue to fetch from; may be repeated. Without weights the first one that has a job "
         "is next; with weights, such as critical=5, a queue is next in proportion to its weight. "
         "[default: the queues that the app's jobs go to, in equal parts]",

@@ -34,6 +34,10 @@ class QueueType(click.ParamType[tuple[str, float | None]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float | None]:
         """Return name and weight, or say what is wrong with them."""
+        if "," in str(value):
+            first, second = str(value).split(",")[:2]
+            how = f"write -q {first} -q {second}, and a weight as {first}=2"
+            self.fail(f"{value!r} is not one queue: {how}", param, ctx)
         name, separator, weight = str(value).partition("=")
         if not separator:
             return name, None
@@ -44,6 +48,17 @@ class QueueType(click.ParamType[tuple[str, float | None]]):
         if not 0 < number < math.inf:
             self.fail(f"the weight of {name} is a number above 0, not {weight!r}", param, ctx)
         return name, number
+
+
+def each_once(
+    ctx: click.Context, param: click.Parameter, queues: tuple[tuple[str, float | None], ...]
+) -> tuple[tuple[str, float | None], ...]:
+    """Return the queues, or refuse them where one is there twice: only one weight would count."""
+    names = [name for name, _ in queues]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name} is there twice", ctx, param)
+    return queues
 
 
 class Switch(click.Option):
