@@ -57,9 +57,15 @@ def _import(name: str) -> ModuleType:
         if not f"{name}.".startswith(f"{error.name}."):
             raise _ended_by(error, name) from error
         found = f"{error}, neither in {os.getcwd()} nor installed"  # noqa: PTH109 - a text
-        raise CommandError(NO_APP, found) from error
+        raise CommandError(NO_APP, found + _colon(name)) from error
     except BaseException as error:  # whatever it is, it came out of the user's module
         raise _ended_by(error, name) from error
+
+
+def _colon(name: str) -> str:
+    parent, _, last = name.rpartition(".")
+    there = hasattr(sys.modules.get(parent), last)
+    return f": did you mean {parent}:{last}?" if there else ""
 
 
 def _refuse_twice(where: str, module: ModuleType) -> None:
@@ -84,9 +90,18 @@ def _attribute(module: ModuleType, name: str) -> object:
 
 
 def _hint(module: ModuleType, name: str) -> str:
+    if _is_pythons(module):
+        return f": {module.__name__} is Python's own: call yours otherwise"
     apps = [key for key, value in vars(module).items() if isinstance(value, App)]
     close = apps or difflib.get_close_matches(name, list(vars(module)), n=1)
     return f": did you mean {module.__name__}:{close[0]}?" if close else ""
+
+
+def _is_pythons(module: ModuleType) -> bool:
+    """Tell whether it was found for one of the app, which then would be in this directory."""
+    file: str | None = getattr(module, "__file__", None)
+    ours = file is not None and file.startswith(os.getcwd())  # noqa: PTH109 - a text
+    return not ours and module.__name__.partition(".")[0] in sys.stdlib_module_names
 
 
 def _app(where: str, found: object) -> App:

@@ -93,6 +93,22 @@ def test_a_module_that_is_not_there_is_told_without_a_traceback(
         assert caught.value.code == 3
 
 
+def test_a_dot_in_place_of_the_colon_is_understood(module: Callable[[str], str]) -> None:
+    with pytest.raises(CommandError, match="did you mean the_module:jobs\\?") as caught:
+        load_app(module(APP + "jobs = App()") + ".jobs")
+    assert caught.value.code == 3
+
+
+def test_a_module_that_is_called_as_one_of_pythons_is_not_looked_for_in_that(
+    module: Callable[[str], str],
+) -> None:
+    module("")
+    assert "queue" in sys.modules
+    with pytest.raises(CommandError, match="queue is Python's own: call yours otherwise") as caught:
+        load_app("queue:app")
+    assert caught.value.code == 3
+
+
 def test_a_ctrl_c_while_it_is_imported_is_one(module: Callable[[str], str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         load_app(module("raise KeyboardInterrupt"))
