@@ -19,7 +19,7 @@ _ASCII: Final = str.maketrans(
     {"→": "->", "←": "<-", "⊘": "--", "↻": "~>", "✗": "!!", "·": "-", "…": "..."}
 )
 _STANDARD: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-_OWN: Final = {"time", "level", "logger", "message", "exception"}
+_OWN: Final = {"time", "level", "logger", "message", "exception", "stack"}
 _STYLES: Final = {"ack": "green", "job_start": "cyan", "retry": "yellow", "discard": "yellow"}
 
 
@@ -71,6 +71,8 @@ class PlainFormatter(logging.Formatter):
         text = self._line(record)
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
+        if record.stack_info:
+            text = f"{text}\n{self.formatStack(record.stack_info)}"
         return text.translate(_ASCII) if self._plain else text
 
     def _line(self, record: logging.LogRecord) -> str:
@@ -99,6 +101,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            document["stack"] = self.formatStack(record.stack_info)
         for name, value in vars(record).items():
             if name not in _STANDARD:
                 document[_free(name, document)] = value

@@ -64,6 +64,12 @@ def test_exceptions_are_shown_in_every_form() -> None:
     assert PlainFormatter(io.StringIO()).format(failed).endswith("ValueError: no")
 
 
+def test_stacks_that_somebody_asks_for_are_shown_in_every_form() -> None:
+    asked = record("hi", stack_info="Stack:\n  here")
+    assert json.loads(JsonFormatter().format(asked))["stack"] == "Stack:\n  here"
+    assert PlainFormatter(io.StringIO()).format(asked).endswith("hi\nStack:\n  here")
+
+
 def test_a_terminal_gets_colours_and_others_do_not(root_logger: logging.Logger) -> None:
     shown: dict[bool, str] = {}
     for stream in (Terminal(), io.StringIO()):
