@@ -258,7 +258,7 @@ CHANGED: list[tuple[Any, Any, str, str]] = [
     (Mail, Larger("a"), "args[0]", "is of type Larger, which a worker would read as Mail"),
     (list[Mail], [Mail("a"), Larger("a")], "args[0][1]", "is of type Larger"),
     (Mail, {"to": "a", "wen": None}, 'args[0]["wen"]', "a key that a worker would not see"),
-    (dict[str, Mail], {"x": {"to": "a", "sizes": [{"width": 1, "hight": 2}]}}, "", '["hight"]'),
+    (dict[str, Mail], {"x": {"to": "a", "sizes": [{"width": 1, "wide": 2}]}}, "", '["wide"]'),
     (Options, {"depp": {}}, 'args[0]["depp"]', "a key that a worker would not see"),
     (datetime, ODD, "args[0]", SAME),
 ]
