@@ -3,6 +3,7 @@
 import threading
 from contextlib import suppress
 from functools import partial
+from importlib import metadata
 
 import anyio
 from anyio import to_thread
@@ -21,6 +22,7 @@ def import_ahead(backend: Backend) -> None:
     thread = threading.Thread(target=_tried, args=(run,), daemon=True)
     thread.start()
     thread.join()
+    metadata.version("faktory-async")  # which is said when the worker starts: it wants email
 
 
 def _tried(run: "partial[None]") -> None:
