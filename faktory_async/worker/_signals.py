@@ -70,7 +70,11 @@ class Signals:
     async def _receive(self, signals: AsyncIterator[int], scope: anyio.CancelScope) -> None:
         with scope:
             while not scope.cancel_called:  # then the receiver is closed, and says so
-                self.received(await anext(signals))
+                number = await anext(signals)
+                try:
+                    self.received(number)
+                except Exception:  # noqa: BLE001 - of a stack that cannot be shown, say: the run goes on
+                    _log.exception("%s could not be obeyed", signal.Signals(number).name)
 
     def received(self, number: int) -> None:
         """Do what the signal asks for."""

@@ -54,7 +54,7 @@ async def in_thread(function: Callable[[], R], limiter: CapacityLimiter) -> R | 
     async with limiter:
         try:
             return await to_thread.run_sync(call, limiter=_unlimited())
-        except BaseException:
+        except anyio.get_cancelled_exc_class():
             if not call.given_up():
                 await to_its_end(call.over)  # `Task.cancel` ends the wait, but not the thread
             raise

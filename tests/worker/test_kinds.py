@@ -24,6 +24,7 @@ from faktory_async import Job, UsageError, Worker, current_job
 from faktory_async.net import Link
 from faktory_async.worker import CallNext, Middleware, Outcome
 from faktory_async.worker._run import Run
+from faktory_async.worker._thread import in_thread
 from tests.worker.peer import Peer, peering
 from tests.worker.running import Running, running
 
@@ -297,6 +298,22 @@ async def test_a_call_that_middleware_gives_up_before_a_thread_has_it_is_never_m
 
 async def _go_on(job: Job, call_next: CallNext) -> None:
     await call_next(job)
+
+
+@pytest.mark.parametrize("anyio_backend", LOOPS[:2], ids=["asyncio", "uvloop"])
+async def test_a_call_in_a_thread_may_be_closed() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def blocking() -> None:
+        begun.set()
+        release.wait(60)
+
+    call = in_thread(blocking, anyio.CapacityLimiter(1))
+    while not isinstance(call.send(None), asyncio.Future):
+        await anyio.lowlevel.checkpoint()
+    assert begun.wait(30)
+    call.close()  # as Python does with what is left when the loop is gone
+    release.set()
 
 
 async def test_a_thread_may_meet_its_own_job_again() -> None:

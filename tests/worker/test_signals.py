@@ -248,6 +248,25 @@ def test_the_last_of_two_runs_gives_signals_back_though_it_began_last() -> None:
     assert signal.getsignal(INT) is signal.default_int_handler
 
 
+def test_a_signal_that_cannot_be_obeyed_keeps_nobody_from_the_next_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> str:
+        raise LookupError("no stacks")
+
+    async def main() -> None:
+        lifecycle = Lifecycle(lambda: None)
+        signals = _signals.Signals(lifecycle, broken)
+        async with anyio.create_task_group() as group:
+            with signals.obeyed(group, Home.of_this_task()):
+                signal.raise_signal(signal.SIGTTIN)
+                await when(lambda: "no stacks" in caplog.text)
+                signal.raise_signal(TERM)
+                await when(lambda: lifecycle.phase is Phase.TERMINATING)
+
+    anyio.run(main)
+
+
 def test_signals_are_received_in_the_main_thread_only() -> None:
     answers: list[bool] = [can_receive_signals()]
     thread = threading.Thread(target=lambda: answers.append(can_receive_signals()))
