@@ -13,6 +13,7 @@ _LISTS: Final = (list, tuple)
 _SETS: Final = (set, frozenset)
 # What dataclasses, Structs and classes of attrs have.
 _DESCRIBED: Final = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__")
+_MODEL: Final = "model_fields"  # what models of pydantic have
 
 
 class Change(Struct, frozen=True):
@@ -80,8 +81,9 @@ def _look(pair: _Pair) -> _Found:
         return _changed(pair) if isinstance(read, _SETS) else _other(pair)
     if isinstance(given, _LISTS):
         return _of_list(pair, cast("Sequence[Any]", given))
-    fields = _fields_of(given)
-    if fields is None or type(given) is not type(read):
+    # Of a class that is read, the annotations mean something; of another one perhaps not.
+    fields = _fields_of(given) if type(given) is type(read) else None
+    if fields is None:
         return _of_scalar(pair)
     return [
         _Pair(f"{pair.path}.{name}", getattr(given, name), getattr(read, name), pair.made)
@@ -127,8 +129,7 @@ def _of_list(pair: _Pair, given: Sequence[Any]) -> _Found:
 
 def _of_scalar(pair: _Pair) -> _Found:
     given, read = pair.given, pair.read
-    is_object = isinstance(given, Enum) or _fields_of(given) is not None
-    if pair.made and not is_object:
+    if pair.made and not _is_object(given):
         return []
     if isinstance(read, Enum) and _are_equal(given, read.value):
         return []
@@ -184,6 +185,12 @@ def _fields_of(value: Any) -> Mapping[str, str] | None:
     return _fields(cast("Any", type(value)))
 
 
+def _is_object(value: object) -> bool:
+    return isinstance(value, Enum) or any(
+        hasattr(type(value), name) for name in (*_DESCRIBED, _MODEL)
+    )
+
+
 def _tag(value: object) -> str | None:
     """Return the key that says which Struct it is."""
     return value.__struct_config__.tag_field if isinstance(value, Struct) else None
@@ -191,9 +198,11 @@ def _tag(value: object) -> str | None:
 
 def _fields_of_model(kind: Any) -> Mapping[str, str] | None:
     """Return those of a class of pydantic's."""
-    described: Mapping[str, Any] | None = getattr(kind, "model_fields", None)
+    described: Mapping[str, Any] | None = getattr(kind, _MODEL, None)
     if described is None or getattr(kind, "model_config", {}).get("extra") == "allow":
         return None
+    if getattr(kind, "__pydantic_root_model__", False):
+        return None  # in JSON it is its value, without a name
     fields: dict[str, str] = {}
     for name, field in described.items():
         aliases = {field.alias, field.validation_alias, field.serialization_alias} - {None}

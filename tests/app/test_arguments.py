@@ -305,6 +305,19 @@ def test_what_is_not_the_same_is_not_shown_where_it_is_nobodys_business() -> Non
         a_job(order, redact=["a"]).call({"to": "a", "secret": 1})
 
 
+def test_an_object_whose_annotations_mean_nothing_here_is_refused_like_others() -> None:
+    @dataclass
+    class Later:
+        when: Any = None
+
+    Later.__annotations__["when"] = "Nowhere"  # as of a name for type checkers only
+
+    def order(a: Any) -> None: ...
+
+    with pytest.raises(ArgumentsError, match=r"is of type .*Later, which a worker would read as"):
+        args_of(order, Later())
+
+
 def test_an_object_may_see_to_what_it_is_given() -> None:
     @dataclass
     class Address:
@@ -642,6 +655,10 @@ class Aliased(pydantic.BaseModel):
     name: str = pydantic.Field(alias="fullName")
 
 
+class Scores(pydantic.RootModel[dict[str, int]]):
+    pass
+
+
 class Secret(pydantic.BaseModel):
     key: pydantic.SecretStr
 
@@ -658,6 +675,7 @@ class Hidden(pydantic.BaseModel):
         (Strict(when=NOW, others=[Named(name="b")]), None),
         (Aliased(fullName="a"), {"fullName": "a"}),
         (Hidden(), {"shown": 1}),
+        (Scores({"a": 1}), {"a": 1}),
     ],
 )
 def test_a_model_of_pydantic_is_read_as_it_was(value: Any, sent: Any) -> None:
@@ -668,6 +686,12 @@ def test_a_model_of_pydantic_is_read_as_it_was(value: Any, sent: Any) -> None:
     pushed = job.call(value)
     assert sent is None or pushed.args == [sent]
     assert job.binding.function.arguments.decode(Job.from_json(pushed.to_json()).args) == (value,)
+
+
+def test_a_model_that_is_a_dict_may_be_given_as_one() -> None:
+    def order(a: Scores) -> None: ...
+
+    assert args_of(order, {"a": 1}) == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
