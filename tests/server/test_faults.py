@@ -24,7 +24,9 @@ from tests.net._tls import Authority
 from tests.server._wire import NIL, OK, by_memory, by_tcp, connected
 
 # Where nothing but a deadline tells the client, it has a short one.
-QUICK = Timeouts(connect=0.2, command=0.2)
+# Of one thing only: a machine that is busy takes its time for the other.
+NO_TIME_TO_CONNECT = Timeouts(connect=0.2, command=30)
+NO_TIME_TO_ANSWER = Timeouts(connect=30, command=0.5)
 PATIENT = Timeouts(connect=30, command=30)
 BUSY = b"-ERR context deadline exceeded\r\n"
 
@@ -114,7 +116,7 @@ async def test_a_server_may_end_while_it_refuses_connections() -> None:
 @on_every_loop
 async def test_a_half_open_connection_is_a_connect_error_in_time(setting: Setting) -> None:
     async with setting.server as server:
-        async with setting.client(QUICK) as client:
+        async with setting.client(NO_TIME_TO_CONNECT) as client:
             error = await push_into(server.faults.half_open(), client)
         assert isinstance(error, ConnectError)
         assert not error.maybe_executed
@@ -254,7 +256,7 @@ async def test_a_server_that_is_down_does_not_tick_and_does_not_ask_all_the_time
 async def test_a_stall_is_a_timeout_and_the_job_may_be_there(
     setting: Setting, *, executed: bool
 ) -> None:
-    async with setting.server as server, setting.client(QUICK) as client:
+    async with setting.server as server, setting.client(NO_TIME_TO_ANSWER) as client:
         error = await push_into(server.faults.stall(on="PUSHB", executed=executed), client)
         assert isinstance(error, CommandTimeoutError)
         assert error.maybe_executed
@@ -314,7 +316,7 @@ async def test_an_exceeded_deadline_may_have_stored_the_job(
 
 @on_every_loop
 async def test_a_delay_that_is_longer_than_patience_is_a_timeout(setting: Setting) -> None:
-    async with setting.server as server, setting.client(QUICK) as client:
+    async with setting.server as server, setting.client(NO_TIME_TO_ANSWER) as client:
         error = await push_into(server.faults.delay(3600, on="PUSHB"), client)
         assert isinstance(error, CommandTimeoutError)
         assert error.maybe_executed
@@ -358,7 +360,7 @@ async def test_a_reply_that_ends_early_is_a_lost_connection(setting: Setting, si
 
 @on_every_loop
 async def test_a_truncated_reply_is_a_timeout(setting: Setting) -> None:
-    async with setting.server as server, setting.client(QUICK) as client:
+    async with setting.server as server, setting.client(NO_TIME_TO_ANSWER) as client:
         error = await push_into(server.faults.truncate(4, on="PUSHB"), client)
         assert isinstance(error, CommandTimeoutError)
         assert error.maybe_executed
