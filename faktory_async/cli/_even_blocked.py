@@ -1,5 +1,6 @@
 """Heed signals though a handler blocks the event loop, where the worker would learn of them."""
 
+import itertools
 import os
 import signal
 import threading
@@ -28,7 +29,8 @@ class EvenBlocked:
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
         self._listens = False
-        self._received = 0
+        # Counted in one step, between two of which Python may call the handler again.
+        self._numbers = itertools.count(1)
         self._reads, self._writes = -1, -1
         self._thread = threading.Thread(target=self._wait, daemon=True)
 
@@ -61,10 +63,10 @@ class EvenBlocked:
         signal.signal(number, handle)
 
     def _note(self, number: signal.Signals) -> None:
-        self._received += 1
-        if self._received == 1 and self._writes >= 0:
+        received = next(self._numbers)
+        if received == 1 and self._writes >= 0:
             os.write(self._writes, _STOPPED)
-        if self._received == _ENOUGH:
+        if received == _ENOUGH:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
